@@ -1,0 +1,1 @@
+"""A Dagster pipeline from raw transaction lines to named, stable customer segments."""

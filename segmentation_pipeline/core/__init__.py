@@ -1,0 +1,1 @@
+"""Pure logic: tables in, tables out. Imports no Dagster, reads and writes nothing."""

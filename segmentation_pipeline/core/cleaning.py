@@ -1,0 +1,170 @@
+"""Cleaning: each raw row becomes an accepted, typed line or a quarantined row with every rule it fails.
+
+Belongs here: reading text into types, the rules and their precedence, the kind of a line.
+Does not: finding the day a row is filed under (dating.py), matching returns (returns.py), reading files (resources/).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import ibis
+import ibis.expr.types as ir
+from ibis import _
+
+from segmentation_pipeline.core import dating, schema
+from segmentation_pipeline.core.text import known
+from segmentation_pipeline.settings import Cleaning, Settings
+
+LARGEST_DECIMAL = 10**13
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A condition that no accepted line meets; `fails` is evaluated on the table of `parsed`."""
+
+    reason: str
+    description: str
+    fails: Callable[[ir.Table, Cleaning], ir.BooleanValue]
+
+
+RULES = (
+    Rule("broken_line", "The line of text could not be split into the file's columns.",
+         lambda t, _s: t.broken_line.notnull()),
+    Rule("missing_invoice_id", "There is no invoice number.",
+         lambda t, _s: t.invoice_is_mapped & t.parsed_invoice_id.isnull()),
+    Rule("missing_timestamp", "There is no date and time of sale.",
+         lambda t, _s: t.invoiced_at_text.isnull()),
+    Rule("unreadable_timestamp", "The date and time of sale cannot be read.",
+         lambda t, _s: t.invoiced_at_text.notnull() & t.parsed_at.isnull()),
+    Rule("outside_date_range", "The day of sale is before start_date or after end_date.",
+         lambda t, _s: t.is_outside_range),
+    Rule("in_the_future", "The day of sale is after the day its file was written.",
+         lambda t, _s: t.is_future),
+    Rule("missing_quantity", "There is no quantity.",
+         lambda t, _s: t.quantity_is_mapped & t.quantity_text.isnull()),
+    Rule("unreadable_quantity", "The quantity is no whole number.",
+         lambda t, _s: t.quantity_text.notnull() & t.parsed_quantity.isnull()),
+    Rule("impossible_quantity", "The quantity is 0, or beyond cleaning.max_abs_quantity.",
+         lambda t, s: (t.parsed_quantity == 0) | (t.parsed_quantity.abs() > s.max_abs_quantity)),
+    Rule("missing_price", "There is no price.",
+         lambda t, _s: t.price_text.isnull()),
+    Rule("unreadable_price", "The price is no number.",
+         lambda t, _s: t.price_text.notnull() & t.parsed_price.isnull()),
+    Rule("zero_price", "The price is 0: nothing was sold.",
+         lambda t, _s: t.parsed_price == 0),
+    Rule("negative_price", "The price is below 0: a correction in the books, not a sale.",
+         lambda t, _s: t.price_is_per_item & (t.parsed_price < 0)),
+    Rule("impossible_price", "The price is beyond cleaning.max_abs_unit_price.",
+         lambda t, s: t.parsed_price.abs() > s.max_abs_unit_price * ibis.ifelse(t.price_is_per_item, 1, t.parsed_quantity.abs())),
+    Rule("exact_duplicate", "Another row is the same in every mapped column; the first one is kept.",
+         lambda t, s: (t.copy_number > 0) if s.reject_duplicates else ibis.literal(False)),
+)  # fmt: skip
+
+DESCRIPTIONS = {rule.reason: rule.description for rule in RULES}
+
+
+def classify(raw: ir.Table, settings: Settings) -> ir.Table:
+    """Judge every raw row by every rule.
+
+    Args:
+        raw: `schema.RAW_TRANSACTIONS`, whole days.
+        settings: The mapping of columns, the rules' limits, and the range of days.
+
+    Returns:
+        The rows of `raw` with parsed columns, `reason` (null for an accepted row) and `failed_rules`.
+    """
+    judged = parsed(raw, settings)
+    failed = ibis.array(
+        [rule.fails(judged, settings.cleaning).fill_null(False).ifelse(rule.reason, ibis.null("string")) for rule in RULES]
+    ).filter(lambda reason: reason.notnull())
+    return judged.mutate(failed_rules=failed).mutate(
+        reason=ibis.ifelse(_.failed_rules.length() > 0, _.failed_rules[0], ibis.null("string"))
+    )
+
+
+def accepted(classified: ir.Table, settings: Settings) -> ir.Table:
+    """The accepted lines of `classify`, typed, as `schema.CLEAN_TRANSACTIONS`."""
+    pattern = settings.cleaning.non_product_pattern
+    is_product = ibis.literal(True) if pattern is None else ~_.product_id.re_search(pattern).fill_null(False)
+    lines = classified.filter(_.reason.isnull()).mutate(
+        customer_id=_.parsed_customer_id,
+        product_id=_.product_id.strip().nullif(""),
+        description=_.description.strip().nullif(""),
+        country=_.country.strip().nullif(""),
+        invoiced_at=_.parsed_at,
+        **_signed(classified),
+    )
+    return schema.CLEAN_TRANSACTIONS.conform(
+        lines.mutate(
+            invoice_id=_.parsed_invoice_id.coalesce(_made_up_invoice(lines)),
+            line_kind=ibis.cases((~is_product, "adjustment"), (_.quantity < 0, "return"), else_="sale"),
+        )
+    )
+
+
+def rejected(classified: ir.Table) -> ir.Table:
+    """The rejected rows of `classify`, as they came, as `schema.QUARANTINED_TRANSACTIONS`."""
+    return schema.QUARANTINED_TRANSACTIONS.conform(
+        classified.filter(_.reason.notnull()).mutate(amount_at_stake=line_amount(classified))
+    )
+
+
+def line_amount(table: ir.Table) -> ir.DecimalValue:
+    """Money of a row of `parsed`: the line total or quantity times price, 0 where it cannot be read or is absurd."""
+    exact = table.price_is_per_item.ifelse(table.parsed_quantity, 1).cast("decimal(38, 8)") * table.parsed_price
+    return ibis.ifelse(exact.abs() < LARGEST_DECIMAL, exact, 0).cast(schema.MONEY).fill_null(ibis.literal(0).cast(schema.MONEY))
+
+
+def parsed(raw: ir.Table, settings: Settings) -> ir.Table:
+    """Read the text of each column into its type; what cannot be read becomes null beside the text it came from."""
+    tokens, columns = settings.cleaning.null_tokens, settings.source.columns
+    price = _.unit_price if columns.unit_price else _.amount
+    table = dating.dated(raw, settings)
+    table = table.mutate(
+        invoice_is_mapped=ibis.literal(columns.invoice_id is not None),
+        quantity_is_mapped=ibis.literal(columns.quantity is not None),
+        price_is_per_item=ibis.literal(columns.unit_price is not None),
+        parsed_invoice_id=_identifier(known(_.invoice_id, tokens)),
+        parsed_customer_id=_identifier(known(_.customer_id, tokens)),
+        quantity_text=known(_.quantity, tokens),
+        price_text=known(price, tokens),
+        copy_number=ibis.row_number().over(
+            group_by=["date", *schema.SOURCE_COLUMNS, "broken_line"], order_by=["source_file", "source_row"]
+        ),
+    )
+    quantity = _number(_.quantity_text, settings.source.decimal)
+    return table.mutate(
+        parsed_quantity=ibis.ifelse(quantity == quantity.round(0), quantity, None).cast("int64")
+        if columns.quantity
+        else ibis.literal(1, "int64"),
+        parsed_price=_number(_.price_text, settings.source.decimal),
+    )
+
+
+def _number(text: ir.StringValue, decimal: str) -> ir.DecimalValue:
+    plain = text.replace(".", "").replace(",", ".") if decimal == "," else text
+    return plain.try_cast(schema.MONEY)
+
+
+def _identifier(text: ir.StringValue) -> ir.StringValue:
+    """An id without the `.0` that a spreadsheet or a float column adds to a whole number."""
+    return ibis.ifelse(text.re_search(r"^[0-9]+\.0$"), text.substr(0, text.length() - 2), text)
+
+
+def _signed(table: ir.Table) -> dict[str, ir.Value]:
+    """Quantity, price and total of an accepted line; a line total decides the sign where the source gives totals."""
+    money = line_amount(table)
+    quantity = table.price_is_per_item.ifelse(table.parsed_quantity, table.parsed_quantity.abs() * money.sign().cast("int64"))
+    per_item = ibis.ifelse(
+        table.price_is_per_item,
+        table.parsed_price,
+        (money.abs().cast("float64") / table.parsed_quantity.abs()).cast(schema.MONEY),
+    )
+    return {"quantity": quantity, "unit_price": per_item, "amount": money}
+
+
+def _made_up_invoice(lines: ir.Table) -> ir.StringValue:
+    """One order per customer and second; a guest's line is an order of its own."""
+    moment = lines.invoiced_at.epoch_seconds().cast("string")
+    who = lines.customer_id.coalesce(lines.source_file + ibis.literal("#") + lines.source_row.cast("string"))
+    return who + ibis.literal("@") + moment

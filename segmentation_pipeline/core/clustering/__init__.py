@@ -1,0 +1,1 @@
+"""Finding, choosing and applying clusters of customers."""

@@ -1,0 +1,37 @@
+"""Profiles: small tables of counts that say what happened in a stage, measured in one engine pass.
+
+Belongs here: Ibis aggregations to a few rows per day. Does not: judging them (checks/), drawing them (reporting/).
+"""
+
+import ibis
+import ibis.expr.types as ir
+from ibis import _
+
+from segmentation_pipeline.core import cleaning, schema
+from segmentation_pipeline.settings import Settings
+
+
+def cleaning_profile(raw: ir.Table, clean: ir.Table, quarantined: ir.Table, settings: Settings) -> ir.Table:
+    """Rows and money per day: raw, accepted by kind of line, guests, quarantined by reason and by failed rule.
+
+    Args:
+        raw: `schema.RAW_TRANSACTIONS`, whole days.
+        clean: `schema.CLEAN_TRANSACTIONS` of the same days, as stored.
+        quarantined: `schema.QUARANTINED_TRANSACTIONS` of the same days, as stored.
+        settings: How the money of a raw row is read.
+
+    Returns:
+        `schema.CLEANING_PROFILE`. Measures `raw`, `accepted` and `quarantined` count each row once, so raw is the sum
+        of the other two; a row can fail several rules, so `failed_rule` counts more.
+    """
+    readable = cleaning.parsed(raw, settings)
+    raw_rows = readable.mutate(measure=ibis.literal("raw"), item=ibis.literal("all"), amount=cleaning.line_amount(readable))
+    accepted = clean.mutate(measure=ibis.literal("accepted"), item=_.line_kind)
+    guests = clean.filter(_.customer_id.isnull()).mutate(measure=ibis.literal("guest"), item=ibis.literal("all"))
+    rejected = quarantined.mutate(measure=ibis.literal("quarantined"), item=_.reason, amount=_.amount_at_stake)
+    rules = rejected.mutate(measure=ibis.literal("failed_rule"), item=_.failed_rules.unnest())
+    columns = ["date", "measure", "item", "amount"]
+    rows = ibis.union(*[part.select(columns) for part in (raw_rows, accepted, guests, rejected, rules)])
+    return schema.CLEANING_PROFILE.conform(
+        rows.group_by("date", "measure", "item").agg(rows=_.count(), amount=_.amount.sum())
+    )

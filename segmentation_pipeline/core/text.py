@@ -1,0 +1,14 @@
+"""Text of a source: blanks and the words that mean "nothing".
+
+Belongs here: what counts as no value. Does not: reading numbers or moments (cleaning.py, dating.py).
+"""
+
+from collections.abc import Sequence
+
+import ibis.expr.types as ir
+
+
+def known(text: ir.StringValue, null_tokens: Sequence[str]) -> ir.StringValue:
+    """The text without blanks around it, or null where it is empty or one of `null_tokens`."""
+    trimmed = text.strip()
+    return trimmed.isin(["", *null_tokens]).ifelse(None, trimmed)

@@ -1,0 +1,128 @@
+"""The look of every figure, and the way to PNG bytes.
+
+Belongs here: fonts, sizes, axes furniture and the deterministic PNG encoder.
+Does not: what any single figure shows (data_figures.py, model_figures.py, segment_figures.py).
+"""
+
+import io
+import textwrap
+from collections.abc import Callable
+from functools import wraps
+from types import MappingProxyType
+
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from segmentation_pipeline.reporting import wording
+from segmentation_pipeline.reporting.data import ReportData
+from segmentation_pipeline.reporting.palette import GRID, INK, MUTED
+
+Draw = Callable[[ReportData], Figure]
+
+WIDTH_INCHES = 10.0
+REPORT_DPI = 150
+UI_DPI = 90
+_NAME_WIDTH_CHARACTERS = 26
+
+THEME = MappingProxyType(
+    {
+        "font.family": ["DejaVu Sans"],
+        "font.size": 10.5,
+        "text.color": INK,
+        # Segment names come from configuration; a dollar sign in one is not mathematics.
+        "text.parse_math": False,
+        "axes.titlesize": 11,
+        "axes.titleweight": "bold",
+        "axes.titlelocation": "left",
+        "axes.titlepad": 8,
+        "axes.labelsize": 10,
+        "axes.labelcolor": MUTED,
+        "axes.edgecolor": MUTED,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.spines.left": False,
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "grid.color": GRID,
+        "grid.linewidth": 0.8,
+        "xtick.color": MUTED,
+        "ytick.color": MUTED,
+        "xtick.labelsize": 9.5,
+        "ytick.labelsize": 9.5,
+        "ytick.major.size": 0,
+        "legend.frameon": False,
+        "legend.fontsize": 10,
+        "figure.facecolor": "white",
+        "savefig.facecolor": "white",
+    }
+)
+
+
+def themed(draw: Draw) -> Draw:
+    """Draw in the house theme, whatever the process or the user has set matplotlib to."""
+
+    @wraps(draw)
+    def drawn(data: ReportData) -> Figure:
+        with style.context(dict(THEME), after_reset=True):
+            return draw(data)
+
+    return drawn
+
+
+def png_bytes(figure: Figure, dpi: int = REPORT_DPI) -> bytes:
+    """The figure as PNG, byte for byte the same for the same figure.
+
+    Args:
+        figure: Figure from any function of this package.
+        dpi: Pixels per inch: `REPORT_DPI` for the page, `UI_DPI` for the metadata of the Dagster UI.
+    """
+    buffer = io.BytesIO()
+    with style.context(dict(THEME), after_reset=True):
+        figure.savefig(
+            buffer, format="png", dpi=dpi, metadata={"Software": None}, pil_kwargs={"optimize": True, "compress_level": 9}
+        )
+    return buffer.getvalue()
+
+
+def blank(height_inches: float) -> Figure:
+    """An empty figure of the report's width that arranges its own margins."""
+    return Figure(figsize=(WIDTH_INCHES, height_inches), layout="constrained")
+
+
+def say(axes: Axes, message: str) -> None:
+    """Show a sentence where there is nothing to draw."""
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, message, ha="center", va="center", color=MUTED, transform=axes.transAxes)
+
+
+def count_axis(axes: Axes, which: str, ticks: int = 5) -> None:
+    """Ticks on the x or y axis at few, round numbers with thousands separators."""
+    axis = {"x": axes.xaxis, "y": axes.yaxis}[which]
+    axis.set_major_locator(MaxNLocator(nbins=ticks, steps=[1, 2, 2.5, 5, 10]))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _tick_text(value)))
+
+
+def share_axis(axes: Axes, which: str, ticks: int = 5) -> None:
+    """Ticks on the x or y axis in percent, for data that are shares from 0 to 1."""
+    axis = {"x": axes.xaxis, "y": axes.yaxis}[which]
+    axis.set_major_locator(MaxNLocator(nbins=ticks, steps=[1, 2, 2.5, 5, 10]))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{_tick_text(100 * value)} %"))
+
+
+def decimal_axis(axes: Axes, which: str, decimals: int) -> None:
+    """Ticks on the x or y axis that all have the same number of decimals."""
+    axis = {"x": axes.xaxis, "y": axes.yaxis}[which]
+    axis.set_major_formatter(FuncFormatter(lambda value, _: wording.fixed(value, decimals)))
+
+
+def _tick_text(value: float) -> str:
+    rounded = round(value, 6)
+    decimals = 0 if rounded == int(rounded) else len(f"{rounded:.6f}".rstrip("0").split(".")[1])
+    return wording.fixed(rounded, decimals)
+
+
+def wrapped(name: object) -> str:
+    """A name of any length broken into lines that fit beside a plot."""
+    return "\n".join(textwrap.wrap(str(name), _NAME_WIDTH_CHARACTERS)) or wording.ABSENT

@@ -1,0 +1,72 @@
+"""What the Dagster UI shows beside an asset: figures and the first rows of tables.
+
+Belongs here: PNG bytes and frames -> `MetadataValue`. The only module of this package that imports Dagster.
+Does not: drawing (figures.py). Importing this must stay cheap, so it never imports matplotlib.
+"""
+
+import base64
+from collections.abc import Iterable
+from datetime import date, datetime
+from decimal import Decimal
+from numbers import Integral, Real
+
+import dagster as dg
+import pandas as pd
+
+from segmentation_pipeline.reporting import wording
+
+_ESCAPES = str.maketrans({"\\": "\\\\", "|": "\\|", "`": "\\`", "<": "&lt;", ">": "&gt;", "\n": " ", "\r": " "})
+
+
+def image(png: bytes) -> dg.MarkdownMetadataValue:
+    """A figure that the Dagster UI shows as an image.
+
+    Args:
+        png: PNG bytes; draw them with `figures.png_bytes(figure, figures.UI_DPI)`, since every materialization keeps
+            its images in the event log.
+    """
+    return dg.MetadataValue.md(f"![figure](data:image/png;base64,{base64.b64encode(png).decode('ascii')})")
+
+
+def table_preview(frame: pd.DataFrame, rows: int = 10) -> dg.MarkdownMetadataValue:
+    """The first rows of a frame as a table in the Dagster UI, with the number of rows it was cut from.
+
+    Args:
+        frame: Any frame; its index is not shown.
+        rows: How many rows to show at most.
+    """
+    if frame.columns.empty:
+        return dg.MetadataValue.md("No columns.")
+    shown = frame.head(rows)
+    is_number = [pd.api.types.is_numeric_dtype(dtype) for dtype in frame.dtypes]
+    lines = [
+        _markdown_row(_cell(column) for column in frame.columns),
+        _markdown_row("---:" if right else "---" for right in is_number),
+        *(_markdown_row(_cell(value) for value in row) for row in shown.itertuples(index=False, name=None)),
+        "",
+        f"{wording.count(len(shown))} of {wording.count(len(frame))} rows",
+    ]
+    return dg.MetadataValue.md("\n".join(lines))
+
+
+def _markdown_row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _cell(value: object) -> str:
+    return _text(value).translate(_ESCAPES)
+
+
+def _text(value: object) -> str:
+    """A value as people write it: thousands separated, no more than four significant decimals, dates without midnight."""
+    if pd.api.types.is_scalar(value) and pd.isna(value):
+        return ""
+    if isinstance(value, (bool, str)):
+        return str(value)
+    if isinstance(value, Integral):
+        return f"{int(value):,}"
+    if isinstance(value, (Real, Decimal)):
+        return f"{value:,.0f}" if abs(value) >= 1_000 else f"{float(value):.4g}"
+    if isinstance(value, datetime):
+        return value.date().isoformat() if value.time() == datetime.min.time() else str(value)
+    return value.isoformat() if isinstance(value, date) else str(value)

@@ -1,0 +1,1 @@
+"""What assets reach the world through: engine, sources, lake, model store."""

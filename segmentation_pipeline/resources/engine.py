@@ -1,0 +1,98 @@
+"""The engine: one Ibis connection to DuckDB, and how an expression becomes Parquet files.
+
+Belongs here: limits, the session's time zone, streaming an expression to sorted files.
+Does not: where files belong and when they become visible (lake.py), expressions (core/).
+"""
+
+from collections.abc import Sequence
+from datetime import date
+from functools import cached_property
+
+import ibis
+import ibis.expr.types as ir
+import pandas as pd
+from ibis import _
+from ibis.backends.duckdb import Backend
+from upath import UPath
+
+from segmentation_pipeline.core import schema
+from segmentation_pipeline.settings import Engine as EngineSettings
+
+DAYS_PER_WRITE = 400
+
+
+class DuckDBEngine:
+    """DuckDB in this process. Connects when first used.
+
+    Args:
+        settings: Memory limit, threads and spill folder.
+        timezone: The shop's time zone. The session runs in it, so that a timestamp without a zone is local time and
+            the date of a moment is the shop's day.
+    """
+
+    def __init__(self, settings: EngineSettings, timezone: str) -> None:
+        self._settings = settings
+        self._timezone = timezone
+
+    @cached_property
+    def connection(self) -> Backend:
+        """The open Ibis connection."""
+        spill = str(self._settings.spill_folder) if self._settings.spill_folder else None
+        limits = {"memory_limit": self._settings.memory_limit, "threads": self._settings.threads}
+        connection = ibis.duckdb.connect(**limits, **({"temp_directory": spill} if spill else {}))
+        connection.raw_sql(f"SET TimeZone = '{self._timezone}'")
+        return connection
+
+    def read_parquet(self, paths: Sequence[UPath]) -> ir.Table:
+        """The rows of files that share one schema; nothing is read before it is asked for."""
+        return self.connection.read_parquet([str(path) for path in paths], hive_partitioning=False)
+
+    def read_parquet_with_rows(self, paths: Sequence[UPath]) -> ir.Table:
+        """Likewise, with `filename` and `file_row_number` (from 0) of each row as last columns."""
+        return self.connection.read_parquet(
+            [str(path) for path in paths], hive_partitioning=False, filename=True, file_row_number=True
+        )
+
+    def to_pandas(self, table: ir.Table) -> pd.DataFrame:
+        """Run an expression whose result is small."""
+        return self.connection.to_pandas(table)
+
+    def write(self, table: ir.Table, layout: schema.Table, file: UPath) -> None:
+        """Stream an expression into one file, sorted by the table's key."""
+        self._copy(self._sql(table, layout.key), file)
+
+    def write_days(self, table: ir.Table, layout: schema.Table, files: dict[date, UPath]) -> None:
+        """Stream an expression into one file per day, each sorted by the table's key; a day without rows gets an empty one.
+
+        Args:
+            table: Has a `date` column; rows of other days than those of `files` are not written.
+            layout: The table's description.
+            files: Where each day goes.
+        """
+        days = sorted(files)
+        if len(days) == 1:
+            self.write(table.filter(_.date == ibis.literal(days[0])), layout, files[days[0]])
+            return
+        for start in range(0, len(days), DAYS_PER_WRITE):
+            self._write_chunk(table, layout, {day: files[day] for day in days[start : start + DAYS_PER_WRITE]})
+
+    def _write_chunk(self, table: ir.Table, layout: schema.Table, files: dict[date, UPath]) -> None:
+        """Sort the chunk once, then cut it into days: one pass over the input, and files whose bytes never vary."""
+        within = table.filter(_.date.between(ibis.literal(min(files)), ibis.literal(max(files))))
+        self.connection.raw_sql(
+            f"CREATE OR REPLACE TEMP TABLE rows_to_write AS {self._sql(within, ('date', *layout.key))}"
+        )
+        try:
+            for day, file in files.items():
+                self._copy(f"FROM rows_to_write WHERE date = DATE '{day}'", file)
+        finally:
+            self.connection.raw_sql("DROP TABLE rows_to_write")
+
+    def _sql(self, table: ir.Table, key: Sequence[str]) -> str:
+        ordered = table.order_by(*key) if key else table
+        self.connection._register_in_memory_tables(ordered)
+        return str(ibis.to_sql(ordered, dialect="duckdb"))
+
+    def _copy(self, query: str, file: UPath) -> None:
+        target = str(file).replace("'", "''")
+        self.connection.raw_sql(f"COPY ({query}) TO '{target}' (FORMAT parquet, COMPRESSION zstd)")
