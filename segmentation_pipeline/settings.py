@@ -84,6 +84,12 @@ class Source(Section):
         return value
 
 
+    @property
+    def measure(self) -> Literal["items", "amount"]:
+        """What returns are matched by: items, or money where the source has no quantities."""
+        return "items" if self.columns.quantity else "amount"
+
+
 class Engine(Section):
     """The embedded query engine and what it may use."""
 

@@ -35,3 +35,39 @@ def cleaning_profile(raw: ir.Table, clean: ir.Table, quarantined: ir.Table, sett
     return schema.CLEANING_PROFILE.conform(
         rows.group_by("date", "measure", "item").agg(rows=_.count(), amount=_.amount.sum())
     )
+
+
+def rows_by_day(profile: ir.Table) -> ir.Table:
+    """One row per day of a cleaning profile: raw, accepted, quarantined and guest rows, and revenue.
+
+    Revenue is the money of all accepted lines: sales less returns, with adjustments.
+    """
+
+    def rows(measure: str) -> ir.IntegerScalar:
+        return _["rows"].sum(where=_.measure == measure).fill_null(0)
+
+    return (
+        profile.group_by("date")
+        .agg(
+            raw_rows=rows("raw"),
+            accepted_rows=rows("accepted"),
+            quarantined_rows=rows("quarantined"),
+            guest_rows=rows("guest"),
+            revenue=_.amount.sum(where=_.measure == "accepted").fill_null(0).cast("float64"),
+            guest_revenue=_.amount.sum(where=_.measure == "guest").fill_null(0).cast("float64"),
+        )
+        .order_by("date")
+    )
+
+
+def rows_by_reason(profile: ir.Table) -> ir.Table:
+    """One row per reason of a cleaning profile: rows with it as primary reason, and rows that fail its rule at all."""
+    return (
+        profile.filter(_.measure.isin(["quarantined", "failed_rule"]))
+        .group_by(reason=_.item)
+        .agg(
+            rows=_["rows"].sum(where=_.measure == "quarantined").fill_null(0),
+            failed_rows=_["rows"].sum(where=_.measure == "failed_rule").fill_null(0),
+        )
+        .order_by("reason")
+    )

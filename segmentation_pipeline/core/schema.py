@@ -285,3 +285,21 @@ SEGMENT_PROFILES = Table(
     ),
     key=("segment_id",),
 )
+
+TABLES = {
+    table.asset: table
+    for table in (
+        RAW_TRANSACTIONS,
+        CLEAN_TRANSACTIONS,
+        QUARANTINED_TRANSACTIONS,
+        CLEANING_PROFILE,
+        CUSTOMER_ORDERS,
+        CUSTOMER_RETURNS,
+        RFM_FEATURES,
+        FEATURE_EXPLORATION,
+        K_DIAGNOSTICS,
+        SEGMENTATION_MODEL,
+        CUSTOMER_SEGMENTS,
+        SEGMENT_PROFILES,
+    )
+}

@@ -17,7 +17,15 @@ from matplotlib.ticker import FuncFormatter
 
 from segmentation_pipeline.reporting import wording
 from segmentation_pipeline.reporting.data import FEATURES, SCALES, ReportData
-from segmentation_pipeline.reporting.figure_theme import blank, count_axis, say, share_axis, themed, wrapped
+from segmentation_pipeline.reporting.figure_theme import (
+    bare_value_axis,
+    blank,
+    count_axis,
+    say,
+    share_axis,
+    themed,
+    wrapped,
+)
 from segmentation_pipeline.reporting.palette import (
     ACCEPTED,
     GRID,
@@ -77,7 +85,7 @@ def _bars_by_day(axes: Axes, values: pd.Series, color: str, label: str, base: pd
     """Bars while they can be told apart, else one outline, which stays sharp at a thousand days."""
     heights = values.fillna(0.0).to_numpy(dtype=float)
     bottoms = np.zeros_like(heights) if base is None else base.fillna(0.0).to_numpy(dtype=float)
-    positions = np.asarray(mdates.date2num(values.index.to_pydatetime()), dtype=float)
+    positions = _day_positions(values.index)
     if len(positions) <= _SEPARATE_BARS_UP_TO_DAYS:
         axes.bar(positions, heights, width=0.8, bottom=bottoms, color=color, label=label)
     else:
@@ -85,8 +93,13 @@ def _bars_by_day(axes: Axes, values: pd.Series, color: str, label: str, base: pd
         axes.stairs(heights + bottoms, edges, baseline=bottoms, fill=True, color=color, label=label)
 
 
+def _day_positions(days: pd.Index) -> np.ndarray:
+    """Where matplotlib's date axis puts each day."""
+    return np.asarray(mdates.date2num(pd.DatetimeIndex(days).to_numpy()), dtype=float)
+
+
 def _date_axis(axes: Axes, days: pd.Index) -> None:
-    positions = mdates.date2num(pd.DatetimeIndex(days).to_pydatetime())
+    positions = _day_positions(days)
     first, last = float(positions[0]), float(positions[-1])
     axes.set_xlim(first - 0.7, last + 0.7)
     ticks = positions
@@ -112,12 +125,12 @@ def _date_texts(moments: Sequence[datetime]) -> list[str]:
 def quarantine_reasons(data: ReportData) -> Figure:
     """Rows by primary reason, over the rows that fail the same rule at all."""
     reasons = data.reasons[data.reasons["failed_rows"] > 0].sort_values(["rows", "reason"], ascending=[False, True])
-    figure = blank(1.5 + 0.5 * max(1, len(reasons)))
+    figure = blank(0.9 + 0.5 * max(1, len(reasons)))
     axes = figure.subplots()
     if reasons.empty:
         say(axes, "No row was quarantined.")
         return figure
-    places = np.arange(len(reasons))
+    places = range(len(reasons))
     longest = float(reasons["failed_rows"].max())
     axes.barh(places, reasons["failed_rows"], height=0.72, color=QUARANTINED_SOFT, label="all rows that broke the rule")
     axes.barh(places, reasons["rows"], height=0.44, color=QUARANTINED, label="rows with it as their primary reason")
@@ -127,9 +140,7 @@ def quarantine_reasons(data: ReportData) -> Figure:
     axes.set_yticks(places, [wrapped(wording.humanised(reason)) for reason in reasons["reason"]], color=INK)
     axes.set_xlim(0, 1.22 * longest)
     axes.invert_yaxis()
-    axes.grid(visible=False, axis="y")
-    axes.set_xlabel("rows")
-    count_axis(axes, "x")
+    bare_value_axis(axes)
     figure.legend(loc="outside upper right", ncols=2, reverse=True)
     return figure
 
@@ -185,7 +196,7 @@ def correlations(data: ReportData) -> Figure:
         _heat_map(axes, _correlation_matrix(stated[stated["scale"] == scale], method))
         axes.set_title(f"{wording.humanised(method)}\n{_SCALE_NAMES[scale]}", fontsize=10)
     bar = figure.colorbar(grid[0].images[0], ax=list(grid), shrink=0.75, ticks=[-1, -0.5, 0, 0.5, 1])
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: wording.fixed(value, 1)))
     return figure
 

@@ -81,7 +81,11 @@ def png_bytes(figure: Figure, dpi: int = REPORT_DPI) -> bytes:
     buffer = io.BytesIO()
     with style.context(dict(THEME), after_reset=True):
         figure.savefig(
-            buffer, format="png", dpi=dpi, metadata={"Software": None}, pil_kwargs={"optimize": True, "compress_level": 9}
+            buffer,
+            format="png",
+            dpi=dpi,
+            metadata={"Software": None},
+            pil_kwargs={"optimize": True, "compress_level": 9},
         )
     return buffer.getvalue()
 
@@ -95,6 +99,14 @@ def say(axes: Axes, message: str) -> None:
     """Show a sentence where there is nothing to draw."""
     axes.set_axis_off()
     axes.text(0.5, 0.5, message, ha="center", va="center", color=MUTED, transform=axes.transAxes)
+
+
+def bare_value_axis(axes: Axes) -> None:
+    """No ticks and grid for bars whose labels say their values; lines would only run through the labels."""
+    axes.tick_params(axis="x", bottom=False, labelbottom=False)
+    axes.spines[:].set_visible(False)
+    axes.grid(visible=False)
+    axes.axvline(0.0, color=MUTED, linewidth=1.0)
 
 
 def count_axis(axes: Axes, which: str, ticks: int = 5) -> None:
@@ -124,5 +136,6 @@ def _tick_text(value: float) -> str:
 
 
 def wrapped(name: object) -> str:
-    """A name of any length broken into lines that fit beside a plot."""
-    return "\n".join(textwrap.wrap(str(name), _NAME_WIDTH_CHARACTERS)) or wording.ABSENT
+    """A name in at most two lines that fit beside a plot; the page's tables have names in full."""
+    lines = textwrap.wrap(str(name), _NAME_WIDTH_CHARACTERS, max_lines=2, placeholder=" …")
+    return "\n".join(lines) or wording.ABSENT

@@ -11,6 +11,7 @@ import base64
 from collections.abc import Mapping
 from datetime import date
 from functools import cache
+from numbers import Integral, Real
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -21,6 +22,7 @@ from segmentation_pipeline.reporting.data import FEATURES, NET_ZERO_SEGMENT_ID, 
 from segmentation_pipeline.reporting.palette import hex_or_neutral
 
 _TEMPLATE = "segment_report.html.j2"
+_CARD_LABELS = {"k": "Segments (k)", "as_of": "Fitted as of"}
 _STATISTICS = (
     ("quantile", "0.05"),
     ("quantile", "0.5"),
@@ -46,17 +48,21 @@ def render(data: ReportData, images: Mapping[str, bytes]) -> str:
     unmatched = sorted(set(CAPTIONS) ^ set(images))
     if unmatched:
         raise ValueError(f"a report has exactly the figures {', '.join(CAPTIONS)}; not matched: {', '.join(unmatched)}")
-    return _environment().get_template(_TEMPLATE).render(
-        report=data,
-        captions=CAPTIONS,
-        images={slug: base64.b64encode(png).decode("ascii") for slug, png in images.items()},
-        totals=_totals(data),
-        segments=_records(in_display_order(data.profiles)),
-        diagnostics=_records(data.k_diagnostics.sort_values(["algorithm", "k"], kind="stable")),
-        choice=_choice(data.k_diagnostics),
-        reasons=_records(data.reasons.sort_values(["rows", "reason"], ascending=[False, True])),
-        feature_rows=_feature_rows(data.exploration),
-        card=_card_rows(data.model),
+    return (
+        _environment()
+        .get_template(_TEMPLATE)
+        .render(
+            report=data,
+            captions=CAPTIONS,
+            images={slug: base64.b64encode(png).decode("ascii") for slug, png in images.items()},
+            totals=_totals(data),
+            segments=_records(in_display_order(data.profiles)),
+            diagnostics=_records(data.k_diagnostics.sort_values(["algorithm", "k"], kind="stable")),
+            choice=_choice(data.k_diagnostics),
+            reasons=_records(data.reasons.sort_values(["rows", "reason"], ascending=[False, True])),
+            feature_rows=_feature_rows(data.exploration),
+            card=_card_rows(data.model),
+        )
     )
 
 
@@ -140,7 +146,7 @@ def _feature_rows(exploration: pd.DataFrame) -> list[dict[str, object]]:
 
 def _card_rows(model: Mapping[str, object]) -> list[tuple[str, str]]:
     """The model card as label and text, in the order the card gives."""
-    return [(wording.humanised(key), _card_text(key, value)) for key, value in model.items()]
+    return [(_CARD_LABELS.get(key, wording.humanised(key)), _card_text(key, value)) for key, value in model.items()]
 
 
 def _card_text(key: str, value: object) -> str:
@@ -150,8 +156,8 @@ def _card_text(key: str, value: object) -> str:
         return ", ".join(wording.feature_name(item) for item in value)
     if isinstance(value, date):
         return wording.long_date(value)
-    if isinstance(value, int):
-        return wording.count(value)
-    if isinstance(value, float):
-        return wording.fixed(value, 3)
+    if isinstance(value, Integral):
+        return wording.count(int(value))
+    if isinstance(value, Real):
+        return wording.fixed(float(value), 3)
     return wording.sentence(value)

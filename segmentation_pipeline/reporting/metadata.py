@@ -58,15 +58,16 @@ def _cell(value: object) -> str:
 
 
 def _text(value: object) -> str:
-    """A value as people write it: thousands separated, no more than four significant decimals, dates without midnight."""
-    if pd.api.types.is_scalar(value) and pd.isna(value):
+    """A value as people write it: thousands separated, four significant digits, dates without midnight."""
+    if pd.api.types.is_scalar(value) and wording.is_absent(value):
         return ""
     if isinstance(value, (bool, str)):
         return str(value)
     if isinstance(value, Integral):
         return f"{int(value):,}"
     if isinstance(value, (Real, Decimal)):
-        return f"{value:,.0f}" if abs(value) >= 1_000 else f"{float(value):.4g}"
+        amount = float(value)
+        return f"{amount:,.0f}" if abs(amount) >= 1_000 else f"{amount:.4g}"
     if isinstance(value, datetime):
         return value.date().isoformat() if value.time() == datetime.min.time() else str(value)
     return value.isoformat() if isinstance(value, date) else str(value)

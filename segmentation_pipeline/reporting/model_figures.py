@@ -4,7 +4,6 @@ Belongs here: diagnostics of the number of segments and the scatter of customers
 Does not: what the segments are like (segment_figures.py).
 """
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -66,9 +65,9 @@ def _diagnostic(axes: Axes, diagnostics: pd.DataFrame, metric: str) -> None:
 @themed
 def segment_scatter(data: ReportData) -> Figure:
     """A sample of customers on the two directions in which they differ most."""
-    figure = blank(5.6)
-    axes = figure.subplots()
     points = data.scatter.dropna(subset=["component_1", "component_2"])
+    figure = blank(1.2 if points.empty else 5.6)
+    axes = figure.subplots()
     if points.empty:
         say(axes, "There are no customers to show.")
         return figure
@@ -85,16 +84,15 @@ def segment_scatter(data: ReportData) -> Figure:
             label=wrapped(name),
         )
     axes.set_aspect("equal", adjustable="datalim")
-    for set_label, ordinal, explained in zip(
-        (axes.set_xlabel, axes.set_ylabel), ("First", "Second"), data.component_shares, strict=True
-    ):
-        set_label(f"{ordinal} principal component ({wording.share(explained)} of the variance)")
+    first, second = (wording.share(explained) for explained in data.component_shares)
+    axes.set_xlabel(f"First principal component ({first} of the variance)")
+    axes.set_ylabel(f"Second principal component ({second} of the variance)")
     count_axis(axes, "x", ticks=7)
     count_axis(axes, "y", ticks=7)
     legend = figure.legend(loc="outside right upper", markerscale=1.8, labelspacing=0.8, handletextpad=0.3)
     for handle in legend.legend_handles:
         if handle is not None:
-            handle.set_alpha(np.float64(1.0))
+            handle.set_alpha(1.0)
     return figure
 
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from segmentation_pipeline.reporting import wording
 from segmentation_pipeline.reporting.data import FEATURES, ReportData, in_display_order
-from segmentation_pipeline.reporting.figure_theme import blank, count_axis, say, themed, wrapped
+from segmentation_pipeline.reporting.figure_theme import bare_value_axis, blank, count_axis, say, themed, wrapped
 from segmentation_pipeline.reporting.palette import INK, MUTED, hex_or_neutral
 
 _DIRECTIONS = {
@@ -31,10 +31,13 @@ def segment_sizes(data: ReportData) -> Figure:
         say(customers_axes, "There are no segments to show.")
         say(revenue_axes, "")
         return figure
-    counts = [f"{wording.share(row.customer_share)}  ({wording.count(row.customers)})" for row in profiles.itertuples()]
+    counts = [
+        f"{wording.share(share)}  ({wording.count(customers)})"
+        for share, customers in zip(profiles["customer_share"], profiles["customers"], strict=True)
+    ]
     amounts = [
-        f"{wording.share(row.revenue_share)}  ({wording.money(row.revenue, data.currency)})"
-        for row in profiles.itertuples()
+        f"{wording.share(share)}  ({wording.money(revenue, data.currency)})"
+        for share, revenue in zip(profiles["revenue_share"], profiles["revenue"], strict=True)
     ]
     colors = [hex_or_neutral(color) for color in profiles["color"]]
     _share_bars(customers_axes, profiles["customer_share"], counts, colors)
@@ -54,11 +57,7 @@ def _share_bars(axes: Axes, shares: pd.Series, texts: list[str], colors: list[st
     for place, (value, text) in enumerate(zip(values, texts, strict=True)):
         end = (max(value, 0.0), place)
         axes.annotate(text, end, xytext=(5, 0), textcoords="offset points", va="center", fontsize=10)
-    # Every bar is labelled, so ticks and grid would only run through the labels.
-    axes.tick_params(axis="x", bottom=False, labelbottom=False)
-    axes.spines[:].set_visible(False)
-    axes.grid(visible=False)
-    axes.axvline(0.0, color=MUTED, linewidth=1.0)
+    bare_value_axis(axes)
 
 
 @themed

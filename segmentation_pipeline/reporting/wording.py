@@ -10,8 +10,8 @@ from types import MappingProxyType
 
 import pandas as pd
 
-ABSENT = "–"
-_NARROW_GAP = "\N{NO-BREAK SPACE}"
+ABSENT = "\N{EN DASH}"
+_GAP = "\N{NO-BREAK SPACE}"
 _FULL_UNITS_FROM = 100
 
 _FEATURE_NAMES: Mapping[str, str] = MappingProxyType(
@@ -61,7 +61,7 @@ def number_range(low: float, high: float) -> str:
 
 def money(value: float, currency: str) -> str:
     """An amount with its currency, such as "GBP 1,234"."""
-    return ABSENT if is_absent(value) else f"{currency}{_NARROW_GAP}{number(value)}"
+    return ABSENT if is_absent(value) else f"{currency}{_GAP}{number(value)}"
 
 
 def share(value: float) -> str:
@@ -69,8 +69,8 @@ def share(value: float) -> str:
     if is_absent(value):
         return ABSENT
     if 0 < value < 0.0005:
-        return f"<{_NARROW_GAP}0.1{_NARROW_GAP}%"
-    return f"{fixed(100 * value, 1)}{_NARROW_GAP}%"
+        return f"<{_GAP}0.1{_GAP}%"
+    return f"{fixed(100 * value, 1)}{_GAP}%"
 
 
 def quantity(value: float, unit: str) -> str:
@@ -78,7 +78,7 @@ def quantity(value: float, unit: str) -> str:
     if is_absent(value):
         return ABSENT
     amount = fixed(value, 0 if float(value).is_integer() else 1)
-    return f"{amount}{_NARROW_GAP}{unit if amount == '1' else unit + 's'}"
+    return f"{amount}{_GAP}{unit if amount == '1' else unit + 's'}"
 
 
 def days_ago(value: float) -> str:

@@ -4,7 +4,9 @@ Belongs here: limits, the session's time zone, streaming an expression to sorted
 Does not: where files belong and when they become visible (lake.py), expressions (core/).
 """
 
-from collections.abc import Sequence
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
 from functools import cached_property
 
@@ -56,6 +58,16 @@ class DuckDBEngine:
     def to_pandas(self, table: ir.Table) -> pd.DataFrame:
         """Run an expression whose result is small."""
         return self.connection.to_pandas(table)
+
+    @contextmanager
+    def held(self, table: ir.Table) -> Iterator[ir.Table]:
+        """Run an expression once and hold its rows, in memory or the spill folder, while several others read them."""
+        name = f"held_{uuid.uuid4().hex}"
+        self.connection.raw_sql(f"CREATE TEMP TABLE {name} AS {self._sql(table, ())}")
+        try:
+            yield self.connection.table(name)
+        finally:
+            self.connection.raw_sql(f"DROP TABLE {name}")
 
     def write(self, table: ir.Table, layout: schema.Table, file: UPath) -> None:
         """Stream an expression into one file, sorted by the table's key."""

@@ -41,12 +41,12 @@ def sample(features: ir.Table, rows: int, seed: int) -> ir.Table:
 
     Source: Madow & Madow (1944), On the theory of systematic sampling.
     """
-    salted = (ibis.literal(f"{seed}:") + _.customer_id).hexdigest("md5")
+    salted = (_.customer_id + f":{seed}").hexdigest("md5")
     ranked = features.filter(has_net_spend(features)).mutate(
         rank=ibis.row_number().over(order_by=["frequency", "monetary", salted]), customers=_.count()
     )
-    per_row = ibis.literal(float(rows)) / ibis.greatest(_.customers, rows)
-    taken = ((_.rank + 1) * per_row).floor() > (_.rank * per_row).floor()
+    per_row = float(rows) / ibis.greatest(ranked.customers, rows)
+    taken = ((ranked.rank + 1) * per_row).floor() > (ranked.rank * per_row).floor()
     return ranked.filter(taken).drop("rank", "customers").order_by("customer_id")
 
 

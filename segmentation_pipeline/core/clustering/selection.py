@@ -67,7 +67,9 @@ def diagnose(points: np.ndarray, as_of: date, policy: Policy, seed: int, restart
             f"{distinct} different customers with net spend on {as_of} cannot form {policy.k or policy.min_k} segments. "
             "Give a later as-of day, or a smaller model.min_k or model.k."
         )
-    rows = [row for algorithm in ALGORITHMS for row in _sweep(points, algorithm, possible, policy, seed, restarts)]
+    silhouette = Silhouette(points, seed)
+    fitters = [Fitter(points, algorithm, seed, restarts) for algorithm in ALGORITHMS]
+    rows = [row for fitter in fitters for row in _sweep(fitter, possible, policy, silhouette)]
     chosen, reason = choose([row for row in rows if row["algorithm"] == policy.algorithm], policy)
     for row in rows:
         row |= {"date": as_of, "reason": reason}
@@ -115,44 +117,46 @@ def elbow(ks: Sequence[int], inertia: Sequence[float]) -> int | None:
     return None if knee is None else int(knee)
 
 
-def _sweep(
-    points: np.ndarray, algorithm: Algorithm, ks: Sequence[int], policy: Policy, seed: int, restarts: int
-) -> list[dict[str, object]]:
-    fitter = Fitter(points, algorithm, seed, restarts)
+def _sweep(fitter: Fitter, ks: Sequence[int], policy: Policy, silhouette: "Silhouette") -> list[dict[str, object]]:
     fits = {k: fitter.fit(k) for k in ks}
     knee = elbow(ks, [fits[k].inertia for k in ks])
-    return [_row(points, algorithm, k, fits[k], knee, policy, seed) for k in ks]
+    return [
+        {"algorithm": fitter.algorithm, "k": k, "is_elbow": k == knee, **_measured(fits[k], policy, silhouette)} for k in ks
+    ]
 
 
-def _row(
-    points: np.ndarray, algorithm: Algorithm, k: int, clusters: Clusters, knee: int | None, policy: Policy, seed: int
-) -> dict[str, object]:
+def _measured(clusters: Clusters, policy: Policy, silhouette: "Silhouette") -> dict[str, object]:
     smallest = float(clusters.shares.min())
-    score = silhouette(points, clusters.labels, seed)
+    score = silhouette.score(clusters.labels)
     vetoes = []
     if smallest < policy.min_segment_share:
         vetoes.append(f"smallest segment {smallest:.1%} is under the {policy.min_segment_share:.1%} floor")
     if score < policy.min_silhouette:
         vetoes.append(f"silhouette {score:.2f} is under the {policy.min_silhouette:.2f} floor")
-    return {
-        "algorithm": algorithm,
-        "k": k,
-        "inertia": clusters.inertia,
-        "silhouette": score,
-        "smallest_share": smallest,
-        "is_elbow": k == knee,
-        "vetoes": "; ".join(vetoes),
-    }
+    return {"inertia": clusters.inertia, "silhouette": score, "smallest_share": smallest, "vetoes": "; ".join(vetoes)}
 
 
-def silhouette(points: np.ndarray, labels: np.ndarray, seed: int) -> float:
-    """Mean silhouette (Rousseeuw 1987) of at most 5,000 customers, drawn with the seed; -1 if one cluster is left."""
-    from sklearn.metrics import silhouette_score
+class Silhouette:
+    """Mean silhouette (Rousseeuw 1987) of any labels of one sample; the distances are computed once.
 
-    chosen = np.arange(len(points))
-    if len(points) > SILHOUETTE_CUSTOMERS:
-        chosen = np.sort(np.random.default_rng(seed).choice(len(points), SILHOUETTE_CUSTOMERS, replace=False))
-    found = len(np.unique(labels[chosen]))
-    if found < 2 or found >= len(chosen):
-        return -1.0
-    return float(silhouette_score(points[chosen], labels[chosen]))
+    Args:
+        points: (customers, features) standardised coordinates; at most 5,000 of them, drawn with the seed, take part.
+        seed: Of the draw.
+    """
+
+    def __init__(self, points: np.ndarray, seed: int) -> None:
+        from sklearn.metrics import pairwise_distances
+
+        self._chosen = np.arange(len(points))
+        if len(points) > SILHOUETTE_CUSTOMERS:
+            self._chosen = np.sort(np.random.default_rng(seed).choice(len(points), SILHOUETTE_CUSTOMERS, replace=False))
+        self._distances = pairwise_distances(points[self._chosen])
+
+    def score(self, labels: np.ndarray) -> float:
+        """The mean silhouette; -1 where fewer than two clusters, or only clusters of one, are left."""
+        from sklearn.metrics import silhouette_score
+
+        chosen = labels[self._chosen]
+        if not 2 <= len(np.unique(chosen)) < len(chosen):
+            return -1.0
+        return float(silhouette_score(self._distances, chosen, metric="precomputed"))

@@ -70,9 +70,7 @@ def exploration_frame(random: np.random.Generator, customers: int = 4_333) -> pd
     return pd.DataFrame(rows, columns=["measure", "feature", "scale", "item", "lower", "upper", "value"])
 
 
-def _statistics(
-    values: pd.Series, feature: str, scale: str
-) -> list[tuple[str, str, str, str, float, float, float]]:
+def _statistics(values: pd.Series, feature: str, scale: str) -> list[tuple[str, str, str, str, float, float, float]]:
     heights, edges = np.histogram(values, bins=30)
     moments = {
         "mean": values.mean(),

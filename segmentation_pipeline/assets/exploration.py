@@ -1,0 +1,41 @@
+"""Exploration: how the features are distributed, before and after the transform.
+
+Belongs here: `feature_exploration`. Does not: the statistics (core/exploration.py), the model (model.py).
+"""
+
+import dagster as dg
+import ibis
+import ibis.expr.types as ir
+import pandas as pd
+from ibis import _
+
+from segmentation_pipeline.core import exploration
+from segmentation_pipeline.core.clustering import preprocessing
+from segmentation_pipeline.core.clustering.scoring import RFM
+from segmentation_pipeline.partitions import DAYS, days_of
+from segmentation_pipeline.resources.engine import DuckDBEngine
+from segmentation_pipeline.settings import Settings
+
+
+@dg.asset(
+    group_name="exploration",
+    partitions_def=DAYS,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    kinds={"parquet", "pandas"},
+)
+def feature_exploration(
+    context: dg.AssetExecutionContext,
+    rfm_features: ir.Table,
+    engine: dg.ResourceParam[DuckDBEngine],
+    settings: dg.ResourceParam[Settings],
+) -> pd.DataFrame:
+    """Quantiles, moments, histograms and correlations of recency, frequency and monetary, in a bounded sample."""
+    model = settings.model
+    parts = []
+    for day in days_of(context):
+        of_day = rfm_features.filter(_.date == ibis.literal(day))
+        sampled = engine.to_pandas(preprocessing.sample(of_day, model.sample_rows, model.seed))
+        if len(sampled):
+            scalings = preprocessing.fit_scaling(sampled, RFM, model.winsor_share)
+            parts.append(exploration.explore(sampled, scalings, day))
+    return pd.concat(parts) if parts else exploration.NOTHING

@@ -1,0 +1,25 @@
+"""Ingestion: the source's rows, filed by day of sale.
+
+Belongs here: `raw_transactions`. Does not: reading files (resources/sources/), judging rows (cleaning.py).
+"""
+
+import dagster as dg
+import ibis.expr.types as ir
+
+from segmentation_pipeline.partitions import DAYS, days_of
+from segmentation_pipeline.resources.sources.files import FileSource
+
+
+@dg.asset(
+    group_name="ingestion",
+    partitions_def=DAYS,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    kinds={"parquet", "duckdb", "bronze"},
+)
+def raw_transactions(context: dg.AssetExecutionContext, source: dg.ResourceParam[FileSource]) -> ir.Table:
+    """Source rows of the day, as text, with the file and row each came from.
+
+    Every row of every file is in exactly one day. A row without a usable day of sale is filed under the first day of
+    its file, where cleaning quarantines it.
+    """
+    return source.rows(days_of(context))

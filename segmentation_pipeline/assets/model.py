@@ -1,0 +1,89 @@
+"""Model: how many segments, and the model in force.
+
+Belongs here: `k_diagnostics`, `segmentation_model`. Neither is part of a nightly run.
+Does not: fitting and choosing (core/clustering/), storing versions (resources/model_store.py).
+"""
+
+from datetime import date
+
+import dagster as dg
+import pandas as pd
+
+from segmentation_pipeline.core import schema
+from segmentation_pipeline.core.clustering import preprocessing, selection, training
+from segmentation_pipeline.core.clustering.scoring import model_table
+from segmentation_pipeline.reporting import metadata
+from segmentation_pipeline.resources.lake import Lake, MissingPartitions
+from segmentation_pipeline.resources.model_store import ModelStore
+from segmentation_pipeline.settings import Settings
+
+
+class RefitConfig(dg.Config):
+    """What to fit on: the as-of day of the features, or, left empty, the last one in the lake."""
+
+    as_of: str | None = None
+
+
+@dg.asset(
+    group_name="model",
+    deps=[dg.AssetDep("rfm_features", partition_mapping=dg.AllPartitionMapping())],
+    kinds={"parquet", "scikitlearn"},
+)
+def k_diagnostics(
+    context: dg.AssetExecutionContext,
+    config: RefitConfig,
+    lake: dg.ResourceParam[Lake],
+    settings: dg.ResourceParam[Settings],
+) -> pd.DataFrame:
+    """Inertia, silhouette and smallest segment of every algorithm and number of segments, and the declared policy's choice."""
+    as_of = date.fromisoformat(config.as_of) if config.as_of else _last_day(lake)
+    sampled = _sampled(lake, settings, as_of)
+    scalings = preprocessing.fit_scaling(sampled, settings.model.features, settings.model.winsor_share)
+    model = settings.model
+    policy = selection.Policy(
+        model.algorithm, model.min_k, model.max_k, model.min_segment_share, model.min_silhouette, model.k
+    )
+    points = preprocessing.transform(sampled, scalings)
+    diagnostics = selection.diagnose(points, as_of, policy, model.seed, model.restarts)
+    context.add_output_metadata({"as_of": as_of.isoformat(), "choice": diagnostics["reason"].iloc[0]})
+    return diagnostics
+
+
+@dg.asset(group_name="model", kinds={"parquet", "scikitlearn"}, metadata={"dagster/storage_kind": "parquet"})
+def segmentation_model(
+    k_diagnostics: pd.DataFrame,
+    lake: dg.ResourceParam[Lake],
+    models: dg.ResourceParam[ModelStore],
+    settings: dg.ResourceParam[Settings],
+) -> dg.MaterializeResult[None]:
+    """The model in force: centres, scaling and names as tables, with a card that says how it came about.
+
+    Every fit is kept as a version; the pointer to the version in force is swapped in one step.
+    """
+    chosen = k_diagnostics[k_diagnostics["is_chosen"]].iloc[0]
+    as_of = pd.Timestamp(chosen["date"]).date()
+    sampled = _sampled(lake, settings, as_of)
+    model = training.train(sampled, as_of, int(chosen["k"]), str(chosen["reason"]), settings.model)
+    version = models.save(model, k_diagnostics)
+    models.put_in_force(version)
+    return dg.MaterializeResult(
+        metadata={
+            "version": version,
+            "as_of": as_of.isoformat(),
+            "segments": ", ".join(segment.name for segment in model.segments),
+            "card": dg.MetadataValue.json(dict(model.card)),
+            "preview": metadata.table_preview(model_table(model, version), rows=36),
+        }
+    )
+
+
+def _sampled(lake: Lake, settings: Settings, as_of: date) -> pd.DataFrame:
+    features = lake.read(schema.RFM_FEATURES, [as_of])
+    return lake.engine.to_pandas(preprocessing.sample(features, settings.model.sample_rows, settings.model.seed))
+
+
+def _last_day(lake: Lake) -> date:
+    days = lake.days("rfm_features")
+    if not days:
+        raise MissingPartitions("rfm_features has no day in the lake yet. Materialize one day of it, then fit the model.")
+    return days[-1]

@@ -1,0 +1,116 @@
+"""Building the code location: assets on the shop's calendar, jobs, schedules and resources.
+
+Belongs here: putting the parts together, and what is the same for every asset (owners, tags, column metadata).
+Does not: the parts themselves.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+from upath import UPath
+
+from segmentation_pipeline import jobs, schedules
+from segmentation_pipeline.assets import OWNERS, cleaning, exploration, features, ingestion, model, reporting, segments
+from segmentation_pipeline.core import schema
+from segmentation_pipeline.partitions import calendar
+from segmentation_pipeline.resources.engine import DuckDBEngine
+from segmentation_pipeline.resources.freshness import LOGIC_VERSION, Freshness
+from segmentation_pipeline.resources.io_manager import ParquetIOManager
+from segmentation_pipeline.resources.lake import Lake
+from segmentation_pipeline.resources.model_store import ModelStore
+from segmentation_pipeline.resources.reports import ReportFolder
+from segmentation_pipeline.resources.sources.files import FileSource
+from segmentation_pipeline.settings import Settings, load_configured
+
+
+def build_definitions(
+    settings: Settings | None = None, overrides: Mapping[str, Any] | None = None
+) -> dg.Definitions:
+    """The code location of one shop.
+
+    Args:
+        settings: The configuration; without it, the file that `SEGMENTATION_CONFIG` names.
+        overrides: Resources to use instead of the built ones, by name.
+
+    Raises:
+        ConfigurationError: The configuration cannot be used.
+    """
+    settings = settings or load_configured()
+    return dg.Definitions(
+        assets=build_assets(settings),
+        jobs=[jobs.nightly_refresh, jobs.refit_model],
+        schedules=[schedules.nightly(settings)],
+        resources={**build_resources(settings), **(overrides or {})},
+        executor=dg.in_process_executor,
+    )
+
+
+def build_resources(settings: Settings) -> dict[str, Any]:
+    """Everything assets reach the world through, by resource name; nothing is opened before it is used."""
+    engine = DuckDBEngine(settings.engine, settings.timezone)
+    lake = Lake(UPath(settings.lake), engine)
+    source = FileSource(settings, engine, lake.root / ".sources")
+    models = ModelStore(lake.root / "segmentation_model")
+    reports = ReportFolder(UPath(settings.reports))
+    freshness = Freshness(settings, source, lake, models, reports)
+    return {
+        "settings": settings,
+        "engine": engine,
+        "lake": lake,
+        "source": source,
+        "models": models,
+        "reports": reports,
+        "freshness": freshness,
+        "io_manager": ParquetIOManager(lake, freshness),
+    }
+
+
+def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
+    """Every asset, in the order the data flows, on the shop's calendar."""
+    declared = [
+        ingestion.raw_transactions,
+        cleaning.clean_transactions_and_quarantine,
+        cleaning.cleaning_profile,
+        features.customer_orders,
+        features.customer_returns_within(settings.rfm.return_window_days),
+        features.rfm_features,
+        exploration.feature_exploration,
+        model.k_diagnostics,
+        model.segmentation_model,
+        segments.customer_segments,
+        segments.segment_profiles,
+        reporting.segment_report,
+    ]
+    days = calendar(settings)
+
+    def furnished(spec: dg.AssetSpec) -> dg.AssetSpec:
+        return spec.replace_attributes(
+            owners=OWNERS,
+            code_version=LOGIC_VERSION,
+            partitions_def=days if spec.partitions_def else None,
+            tags={**spec.tags, "stage": spec.group_name or ""},
+            metadata={**spec.metadata, **_column_metadata(spec.key.path[-1])},
+        )
+
+    return [asset.map_asset_specs(furnished) for asset in declared]
+
+
+def _column_metadata(asset: str) -> dict[str, Any]:
+    """Columns with their types, meanings and origins, as the UI shows them."""
+    layout = schema.TABLES.get(asset)
+    if layout is None:
+        return {}
+    lineage = {
+        column.name: [
+            dg.TableColumnDep(asset_key=dg.AssetKey(origin.split(".")[0]), column_name=origin.split(".")[1])
+            for origin in column.sources
+        ]
+        for column in layout.columns
+    }
+    return {
+        "dagster/column_schema": dg.TableSchema(
+            columns=[dg.TableColumn(column.name, column.type, column.description) for column in layout.columns]
+        ),
+        "dagster/column_lineage": dg.TableColumnLineage(lineage),
+    }

@@ -1,0 +1,83 @@
+"""Exploration: how each feature is distributed and how features go together, before and after the transform.
+
+Belongs here: statistics of a bounded sample of customers. Does not: drawing them (reporting/).
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+
+import numpy as np
+import pandas as pd
+
+from segmentation_pipeline.core import schema
+from segmentation_pipeline.core.clustering.preprocessing import Scaling
+
+QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+HISTOGRAM_BINS = 40
+
+
+NOTHING = schema.FEATURE_EXPLORATION.frame([])
+
+
+def explore(sampled: pd.DataFrame, scalings: Sequence[Scaling], as_of: date) -> pd.DataFrame:
+    """Quantiles, moments, histograms and correlations of every feature.
+
+    Args:
+        sampled: One row per customer with net spend.
+        scalings: The transform, one for each feature to describe.
+        as_of: Day of the features.
+
+    Returns:
+        `schema.FEATURE_EXPLORATION`.
+    """
+    original = pd.DataFrame({each.feature: sampled[each.feature].to_numpy(dtype=float) for each in scalings})
+    transformed = pd.DataFrame({each.feature: each.transform(original[each.feature].to_numpy()) for each in scalings})
+    rows = []
+    for scale, frame in (("original", original), ("transformed", transformed)):
+        correlations = {method: frame.corr(method=method) for method in ("pearson", "spearman")}
+        for scaling in scalings:
+            values = frame[scaling.feature].to_numpy()
+            edge = np.mean(~original[scaling.feature].between(scaling.lower_cut, scaling.upper_cut, inclusive="neither"))
+            for row in (*_quantiles(values), *_moments(values, float(edge)), *_histogram(values), *_pairs(scaling.feature, correlations)):
+                rows.append({"date": as_of, "feature": scaling.feature, "scale": scale} | row)
+    return schema.FEATURE_EXPLORATION.frame(rows)
+
+
+def _quantiles(values: np.ndarray) -> list[dict[str, object]]:
+    found = np.quantile(values, QUANTILES)
+    return [
+        {"measure": "quantile", "item": f"{share:g}", "value": float(value)}
+        for share, value in zip(QUANTILES, found, strict=True)
+    ]
+
+
+def _moments(values: np.ndarray, share_at_edge: float) -> list[dict[str, object]]:
+    """Mean, deviation, Fisher's skewness and excess kurtosis, and the share of customers at the winsorised edges."""
+    from scipy.stats import kurtosis, skew
+
+    varies = float(values.std()) > 0
+    moments = {
+        "mean": values.mean(),
+        "standard_deviation": values.std(),
+        "skewness": skew(values) if varies else 0.0,
+        "kurtosis": kurtosis(values) if varies else 0.0,
+        "share_at_edge": share_at_edge,
+    }
+    return [{"measure": "moment", "item": name, "value": float(value)} for name, value in moments.items()]
+
+
+def _histogram(values: np.ndarray) -> list[dict[str, object]]:
+    counts, edges = np.histogram(values, bins=HISTOGRAM_BINS)
+    return [
+        {"measure": "histogram", "item": str(place), "lower": float(edges[place]), "upper": float(edges[place + 1]), "value": float(count)}
+        for place, count in enumerate(counts)
+    ]
+
+
+def _pairs(feature: str, correlations: Mapping[str, pd.DataFrame]) -> list[dict[str, object]]:
+    """Correlations with every feature; 0 where a feature is the same for all customers."""
+    return [
+        {"measure": "correlation", "item": f"{method}:{other}", "value": float(np.nan_to_num(matrix.loc[feature, other]))}
+        for method, matrix in correlations.items()
+        for other in matrix.columns
+    ]

@@ -1,0 +1,20 @@
+"""Jobs: what runs together.
+
+Belongs here: selections of assets. Does not: when they run (schedules.py), the assets themselves (assets/).
+"""
+
+import dagster as dg
+
+MODEL_ASSETS = dg.AssetSelection.assets("k_diagnostics", "segmentation_model")
+
+nightly_refresh = dg.define_asset_job(
+    "nightly_refresh",
+    selection=dg.AssetSelection.all() - MODEL_ASSETS,
+    description="Every daily asset for one day (or a range of days in one run), scored with the model in force.",
+)
+
+refit_model = dg.define_asset_job(
+    "refit_model",
+    selection=MODEL_ASSETS,
+    description="Choose k and fit a new model on one day's features; nights after that are scored with it.",
+)

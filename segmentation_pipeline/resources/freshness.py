@@ -1,0 +1,143 @@
+"""Freshness: what each partition is made from, so that a run does what is new and nothing else.
+
+Belongs here: the digest of a partition's inputs, and comparing it with what stands in the lake.
+Does not: reading sources (sources/), deciding what to run (cli.py, sensors).
+
+A digest is taken over the settings that shape the asset and the digests of the partitions it is computed from, down to
+the contents of the source files. It is written beside the partition, so the lake alone tells what is stale, after a
+crash or a move to another machine too.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import cached_property
+
+from segmentation_pipeline.resources.lake import Lake
+from segmentation_pipeline.resources.model_store import ModelStore
+from segmentation_pipeline.resources.reports import ReportFolder
+from segmentation_pipeline.resources.sources.files import FileSource
+from segmentation_pipeline.settings import Settings
+
+# Raised whenever the same input would give other rows than before: lakes of earlier versions are then brought up to date.
+LOGIC_VERSION = "1"
+WHOLE_HISTORY = -1
+MODEL_IN_FORCE = "model in force"
+REPORT = "segment_report"
+
+
+@dataclass(frozen=True)
+class Made:
+    """What an asset is made from: upstream assets with how many days back each is read, and settings."""
+
+    upstream: Mapping[str, int]
+    settings: str = ""
+
+
+class Freshness:
+    """Digests of the partitions of one lake.
+
+    Args:
+        settings: The shop's configuration.
+        source: Tells what raw rows are made from.
+        lake: Holds the partitions.
+        models: Holds the model in force.
+        reports: Holds the reports.
+    """
+
+    def __init__(self, settings: Settings, source: FileSource, lake: Lake, models: ModelStore, reports: ReportFolder) -> None:
+        self._settings = settings
+        self._source = source
+        self._lake = lake
+        self._models = models
+        self._reports = reports
+
+    @cached_property
+    def recipes(self) -> dict[str, Made]:
+        """Every daily asset and what it is made from."""
+        settings = self._settings
+        how = {name: getattr(settings, name).model_dump_json() for name in ("cleaning", "rfm", "model")}
+        returned = settings.source.measure + how["rfm"]
+        mapping = settings.source.columns.model_dump_json() + settings.timezone
+        reporting = f"{settings.shop}:{settings.currency}"
+        return {
+            "raw_transactions": Made({}, mapping),
+            "clean_transactions": Made({"raw_transactions": 0}, mapping + how["cleaning"]),
+            "quarantined_transactions": Made({"raw_transactions": 0}, mapping + how["cleaning"]),
+            "cleaning_profile": Made({"raw_transactions": 0, "clean_transactions": 0, "quarantined_transactions": 0}),
+            "customer_orders": Made({"clean_transactions": 0}),
+            "customer_returns": Made({"clean_transactions": settings.rfm.return_window_days}, returned),
+            "rfm_features": Made({"customer_orders": WHOLE_HISTORY, "customer_returns": WHOLE_HISTORY}, returned),
+            "feature_exploration": Made({"rfm_features": 0}, how["model"]),
+            "customer_segments": Made({"rfm_features": 0}, MODEL_IN_FORCE),
+            "segment_profiles": Made({"customer_segments": 0}),
+            REPORT: Made(
+                {"segment_profiles": 0, "feature_exploration": 0, "cleaning_profile": WHOLE_HISTORY}, reporting
+            ),
+        }
+
+    def made_from(self, asset: str, days: Sequence[date]) -> dict[date, str]:
+        """The digest to write with each day, from what stands in the lake now."""
+        stored = {
+            upstream: {day: self._lake.inputs(upstream, day) or "" for day in self._lake.days(upstream)}
+            for upstream in self.recipes[asset].upstream
+        }
+        return self._digests(asset, days, stored)
+
+    def stale(self, asset: str, days: Sequence[date], expected: Mapping[str, Mapping[date, str]]) -> list[date]:
+        """Days of an asset that are not in the lake, or were made from something else; see `expected`."""
+        return [day for day in days if self._stored(asset, day) != expected[asset][day]]
+
+    def _stored(self, asset: str, day: date) -> str | None:
+        return self._reports.inputs(day) if asset == REPORT else self._lake.inputs(asset, day)
+
+    def expected(self, days: Sequence[date]) -> dict[str, dict[date, str]]:
+        """The digests that every asset would have if all of `days`, without a gap, were brought up to date."""
+        found: dict[str, dict[date, str]] = {}
+        for asset in self.recipes:
+            found[asset] = self._digests(asset, days, found)
+        return found
+
+    def _digests(self, asset: str, days: Sequence[date], upstream: Mapping[str, Mapping[date, str]]) -> dict[date, str]:
+        recipe = self.recipes[asset]
+        shaped_by = self._models.digest() if recipe.settings == MODEL_IN_FORCE else recipe.settings
+        own = f"{asset}:{LOGIC_VERSION}:{shaped_by}"
+        if not recipe.upstream:
+            return {day: _digest([own, self._source.digest(day)]) for day in days}
+        histories = {
+            name: _running(upstream[name], days) for name, back in recipe.upstream.items() if back == WHOLE_HISTORY
+        }
+        return {
+            day: _digest(
+                [own]
+                + [
+                    histories[name][day] if back == WHOLE_HISTORY else _stretch(upstream[name], day, back)
+                    for name, back in recipe.upstream.items()
+                ]
+            )
+            for day in days
+        }
+
+
+def _digest(parts: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _stretch(digests: Mapping[date, str], day: date, days_back: int) -> str:
+    earlier = (day - timedelta(days=back) for back in range(days_back, -1, -1))
+    return "".join(digests[each] for each in earlier if each in digests)
+
+
+def _running(digests: Mapping[date, str], days: Sequence[date]) -> dict[date, str]:
+    """For each of `days`, one digest of all digests up to it."""
+    sums: dict[date, str] = {}
+    wanted, running = sorted(days), hashlib.sha256()
+    history = sorted(digests)
+    place = 0
+    for day in wanted:
+        while place < len(history) and history[place] <= day:
+            running.update(digests[history[place]].encode())
+            place += 1
+        sums[day] = running.hexdigest()
+    return sums

@@ -1,0 +1,127 @@
+"""The model store: versions that are never overwritten, and one pointer to the version in force.
+
+Belongs here: a model's files and how they become visible. Does not: what a model is (core/clustering/scoring.py).
+
+    <lake>/segmentation_model/version=0001/segments.parquet    centres, scaling, names: `schema.SEGMENTATION_MODEL`
+                                          /score_cuts.parquet  feature, place, cut
+                                          /components.parquet  directions of the scatter plot
+                                          /k_diagnostics.parquet  how its k was chosen
+                                          /card.json           when, from what and how it was fitted
+    <lake>/segmentation_model/in_force.json                    {"version": 1}
+"""
+
+import json
+import shutil
+import uuid
+
+import numpy as np
+import pandas as pd
+from upath import UPath
+
+from segmentation_pipeline.core.clustering.preprocessing import Scaling
+from segmentation_pipeline.core.clustering.scoring import Segment, SegmentationModel, model_table
+
+
+class NoModelInForce(Exception):
+    """No model was fitted yet; the message says how to fit one."""
+
+
+class ModelStore:
+    """Models below one folder.
+
+    Args:
+        root: The folder; made when first written to.
+    """
+
+    def __init__(self, root: UPath) -> None:
+        self.root = root
+
+    def versions(self) -> list[int]:
+        """Versions that were saved, in order."""
+        return sorted(int(folder.name.removeprefix("version=")) for folder in self.root.glob("version=*"))
+
+    def in_force(self) -> int:
+        """The version that scores customers.
+
+        Raises:
+            NoModelInForce: There is none yet.
+        """
+        pointer = self.root / "in_force.json"
+        if not pointer.exists():
+            raise NoModelInForce("No segmentation model is in force yet. Run the job refit_model first.")
+        return int(json.loads(pointer.read_text())["version"])
+
+    def digest(self) -> str:
+        """Which model is in force, as text; empty if none is."""
+        pointer = self.root / "in_force.json"
+        return pointer.read_text() if pointer.exists() else ""
+
+    def save(self, model: SegmentationModel, diagnostics: pd.DataFrame) -> int:
+        """Store a model as a new version, whole or not at all, and return its number. It is not in force yet.
+
+        Args:
+            model: What to store.
+            diagnostics: `schema.K_DIAGNOSTICS`, from which its k was chosen.
+        """
+        version = max(self.versions(), default=0) + 1
+        staged = self.root / f".{uuid.uuid4().hex}"
+        staged.mkdir(parents=True)
+        try:
+            _write(staged, model, version)
+            diagnostics.to_parquet(str(staged / "k_diagnostics.parquet"), index=False, compression="zstd")
+            staged.rename(self._folder(version))
+        except BaseException:
+            shutil.rmtree(str(staged), ignore_errors=True)
+            raise
+        return version
+
+    def put_in_force(self, version: int) -> None:
+        """Swap the pointer in one step: a reader sees the old version or the new one."""
+        staged = self.root / f".{uuid.uuid4().hex}"
+        staged.write_text(json.dumps({"version": version}))
+        staged.replace(self.root / "in_force.json")
+
+    def load(self, version: int) -> SegmentationModel:
+        """Read one version."""
+        folder = self._folder(version)
+        table = pd.read_parquet(str(folder / "segments.parquet"))
+        cuts = pd.read_parquet(str(folder / "score_cuts.parquet"))
+        components = pd.read_parquet(str(folder / "components.parquet"))
+        first = table[table["segment_id"] == table["segment_id"].min()]
+        return SegmentationModel(
+            scalings=tuple(
+                Scaling(str(row.feature), row.lower_cut, row.upper_cut, row.mean, row.scale) for row in first.itertuples()
+            ),
+            segments=tuple(_segment(rows) for _, rows in table.groupby("segment_id", sort=True)),
+            score_cuts={str(feature): tuple(rows["cut"]) for feature, rows in cuts.groupby("feature", sort=False)},
+            components=components.drop(columns="variance_share").to_numpy(),
+            component_shares=(components["variance_share"][0], components["variance_share"][1]),
+            card=json.loads((folder / "card.json").read_text()),
+        )
+
+    def diagnostics(self, version: int) -> pd.DataFrame:
+        """The diagnostics that one version's k was chosen from."""
+        return pd.read_parquet(str(self._folder(version) / "k_diagnostics.parquet"))
+
+    def _folder(self, version: int) -> UPath:
+        return self.root / f"version={version:04d}"
+
+
+def _segment(rows: pd.DataFrame) -> Segment:
+    first = rows.iloc[0]
+    centre = tuple(float(place) for place in rows["centre"])
+    return Segment(int(first["segment_id"]), first["segment"], first["color"], first["recommendation"], centre)
+
+
+def _write(folder: UPath, model: SegmentationModel, version: int) -> None:
+    cuts = [
+        {"feature": feature, "place": place, "cut": cut}
+        for feature, values in model.score_cuts.items()
+        for place, cut in enumerate(values, start=1)
+    ]
+    components = pd.DataFrame(np.asarray(model.components), columns=[scaling.feature for scaling in model.scalings])
+    components["variance_share"] = model.component_shares
+    model_table(model, version).to_parquet(str(folder / "segments.parquet"), index=False, compression="zstd")
+    pd.DataFrame(cuts).to_parquet(str(folder / "score_cuts.parquet"), index=False, compression="zstd")
+    components.to_parquet(str(folder / "components.parquet"), index=False, compression="zstd")
+    (folder / "card.json").write_text(json.dumps(dict(model.card), indent=2, sort_keys=True))
