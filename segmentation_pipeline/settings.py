@@ -16,6 +16,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from segmentation_pipeline.errors import PipelineError
 from segmentation_pipeline.core.naming import DEFAULT_ARCHETYPES, Archetype
 
 CONFIG_VARIABLE = "SEGMENTATION_CONFIG"
@@ -25,7 +26,7 @@ Feature = Literal["recency_days", "frequency", "monetary"]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class ConfigurationError(Exception):
+class ConfigurationError(PipelineError):
     """The configuration cannot be used; the message names the file, the key and what is allowed."""
 
 

@@ -21,6 +21,7 @@ import ibis.expr.types as ir
 import pyarrow.parquet as pq
 from upath import UPath
 
+from segmentation_pipeline.errors import PipelineError
 from segmentation_pipeline.core import schema
 from segmentation_pipeline.resources.engine import DuckDBEngine
 
@@ -29,7 +30,7 @@ INPUTS = "inputs.txt"
 STAGING = ".staging"
 
 
-class MissingPartitions(Exception):
+class MissingPartitions(PipelineError):
     """Days that an expression needs are not in the lake; the message lists them."""
 
 

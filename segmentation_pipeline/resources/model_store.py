@@ -18,11 +18,12 @@ import numpy as np
 import pandas as pd
 from upath import UPath
 
+from segmentation_pipeline.errors import PipelineError
 from segmentation_pipeline.core.clustering.preprocessing import Scaling
 from segmentation_pipeline.core.clustering.scoring import Segment, SegmentationModel, model_table
 
 
-class NoModelInForce(Exception):
+class NoModelInForce(PipelineError):
     """No model was fitted yet; the message says how to fit one."""
 
 

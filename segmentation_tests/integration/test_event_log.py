@@ -141,11 +141,6 @@ def test_a_backfill_in_batches_leaves_the_rows_the_stock_event_log_leaves(stock,
     assert len(found[f"{RUN}.db", "event_logs"]) >= 6 * DAYS - 1
 
 
-def test_a_backfill_without_batches_leaves_the_same_rows(batched, tmp_path):
-    with backfilled(tmp_path / "home", BATCHED, batch_size=0) as instance:
-        assert rows(history_of(instance)) == rows(history_of(batched))
-
-
 def answers(instance: DagsterInstance) -> dict[str, object]:
     storage = instance.event_log_storage
     log = [record.event_log_entry for record in storage.get_records_for_run(RUN).records]

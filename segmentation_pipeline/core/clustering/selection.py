@@ -11,6 +11,7 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
+from segmentation_pipeline.errors import PipelineError
 from segmentation_pipeline.core import schema
 from segmentation_pipeline.core.clustering.fitting import Algorithm, Clusters, Fitter
 
@@ -18,7 +19,7 @@ ALGORITHMS: tuple[Algorithm, ...] = ("kmeans", "ward")
 SILHOUETTE_CUSTOMERS = 5_000
 
 
-class NotEnoughCustomers(Exception):
+class NotEnoughCustomers(PipelineError):
     """There are fewer different customers than clusters asked for; the message says how many of each."""
 
 

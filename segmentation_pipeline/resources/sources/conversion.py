@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from segmentation_pipeline.errors import PipelineError
 from segmentation_pipeline.settings import Source
 
 SNIFFED_CHARACTERS = 65_536
@@ -24,7 +25,7 @@ HEADER_ROWS_SEARCHED = 20
 ROWS_PER_BATCH = 50_000
 
 
-class SourceError(Exception):
+class SourceError(PipelineError):
     """A source that cannot be read; the message says which file, what is wrong with it, and what to do."""
 
 

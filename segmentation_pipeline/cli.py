@@ -1,0 +1,161 @@
+"""The command line: `segmentation run`, `simulate`, `check-source` and `ui`.
+
+Belongs here: options, exit codes, and the order of things. Does not: planning, running, computing or laying out.
+
+Heavy modules are imported inside the commands, so that `--help` and errors of configuration come at once.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from segmentation_pipeline.errors import PipelineError
+from segmentation_pipeline.settings import CONFIG_VARIABLE, DEFAULT_CONFIG, Settings, load
+
+STARTED = time.perf_counter()
+
+app = typer.Typer(
+    help="From raw transaction lines to named, stable customer segments.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", "-c", help=f"YAML file; without it, ${CONFIG_VARIABLE} or {DEFAULT_CONFIG}.")
+]
+
+
+@app.command(epilog="Example: segmentation run --config data/online_retail.yaml --as-of 2011-06-30")
+def run(
+    config: ConfigOption = None,
+    as_of: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="Last day that counts; without it, the last day in the source."),
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show Dagster's log lines instead of a bar.")] = False,
+) -> None:
+    """Bring everything up to date: days not yet done, the as-of day's segments, and its report.
+
+    Fits a model if none is in force. With nothing new it says so and stops. Every run, materialization and check is in
+    the Dagster UI afterwards. The exit code is 0 only if all of it held.
+    """
+    with _errors_in_plain_words():
+        settings = _settings(config)
+        from segmentation_pipeline import planning
+        from segmentation_pipeline.build import build_resources
+
+        resources = build_resources(settings)
+        day = planning.as_of_day(settings, resources["source"], as_of.date() if as_of else None, datetime.now(UTC))
+        runs = planning.plan(settings, resources["freshness"], resources["models"], day)
+        seconds = _execute(settings, resources, runs, day, verbose) if runs else {}
+        _print_summary(settings, resources, day, seconds)
+
+
+@app.command(epilog="Example: segmentation simulate --folder data/landing --customers 5000 --lines-per-day 1000")
+def simulate(
+    folder: Annotated[Path, typer.Option(help="Where the files go, one Parquet file per day.")] = Path("data/landing"),
+    customers: Annotated[int, typer.Option(min=1, help="People who may buy.")] = 2_000,
+    lines_per_day: Annotated[int, typer.Option(min=1, help="Lines on an ordinary day.")] = 300,
+    start_date: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="First day.")] = datetime(2025, 7, 1),
+    end_date: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="Last day.")] = datetime(2026, 6, 30),
+    seed: Annotated[int, typer.Option(help="The same seed and sizes give the same files.")] = 7,
+) -> None:
+    """Write a year of a small messy shop, to try the pipeline on: returns, duplicates, typing errors and all."""
+    with _errors_in_plain_words():
+        from segmentation_pipeline import sample_data
+
+        try:
+            shop = sample_data.Shop(customers, lines_per_day, start_date.date(), end_date.date(), seed)
+        except ValueError as problem:
+            raise PipelineError(str(problem)) from problem
+        delivery = sample_data.simulate(folder, shop)
+        dirt = sum(delivery.dirt.values())
+        typer.echo(f"Wrote {delivery.lines:,} lines in {delivery.files:,} files to {folder}; {dirt:,} of the lines are not plain sales.")
+
+
+@app.command(epilog="Example: segmentation check-source --config data/shop.yaml")
+def check_source(config: ConfigOption = None) -> None:
+    """Read the source and report columns, types, days, and the rows that would be quarantined; changes nothing."""
+    with _errors_in_plain_words():
+        settings = _settings(config)
+        from segmentation_pipeline import inspection
+        from segmentation_pipeline import terminal
+
+        found = inspection.inspect(settings)
+        terminal.console().print(terminal.inspected(found))
+
+
+@app.command(epilog="Example: segmentation ui --config data/online_retail.yaml --port 3000")
+def ui(
+    config: ConfigOption = None,
+    port: Annotated[int, typer.Option(help="Port on this machine.")] = 3000,
+) -> None:
+    """Open the Dagster UI with its daemon on the instance that `segmentation run` records to; loopback only."""
+    with _errors_in_plain_words():
+        _settings(config)
+        from segmentation_pipeline import instance
+
+        instance.prepare()
+        workspace = Path(__file__).resolve().parent.parent / "workspace.yaml"
+        where = ["-w", str(workspace)] if workspace.exists() else ["-m", "segmentation_pipeline.definitions"]
+        dg_command = str(Path(sys.executable).with_name("dg"))
+        os.execv(dg_command, ["dg", "dev", *where, "--host", "127.0.0.1", "--port", str(port)])
+
+
+def _settings(config: Path | None) -> Settings:
+    """Load the configuration, and name it in the environment for the processes that Dagster starts."""
+    file = (config or Path(os.environ.get(CONFIG_VARIABLE) or DEFAULT_CONFIG)).resolve()
+    settings = load(file)
+    os.environ[CONFIG_VARIABLE] = str(file)
+    return settings
+
+
+def _execute(settings: Settings, resources: dict[str, Any], runs: list[Any], day: date, verbose: bool) -> dict[str, float]:
+    from segmentation_pipeline import instance
+
+    home = instance.prepare()
+    import dagster as dg
+
+    from segmentation_pipeline.build import build_definitions
+    from segmentation_pipeline.running import execute
+
+    with dg.DagsterInstance.from_config(str(home)) as opened:
+        return execute(build_definitions(settings, resources), opened, runs, day, verbose).seconds
+
+
+def _print_summary(settings: Settings, resources: dict[str, Any], day: date, seconds: dict[str, float]) -> None:
+    from segmentation_pipeline import inspection
+    from segmentation_pipeline import terminal
+
+    done = inspection.results(resources["lake"], day)
+    out = terminal.console()
+    if not seconds:
+        out.print(f"Nothing new: everything up to {day} is done.\n")
+    out.print(terminal.summary(done.profiles, settings.shop, settings.currency, day))
+    out.print(terminal.rows(done.days, done.reasons))
+    out.print(f"Report: {resources['reports'].page(day)}", soft_wrap=True)
+    if seconds:
+        out.print(terminal.times(seconds, time.perf_counter() - STARTED))
+
+
+@contextmanager
+def _errors_in_plain_words() -> Iterator[None]:
+    try:
+        yield
+    except PipelineError as problem:
+        typer.secho("Error: ", fg="red", bold=True, nl=False, err=True)
+        typer.echo(str(problem), err=True)
+        raise typer.Exit(1) from problem
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,8 @@
+"""Errors for people: what happened, where, and what to do.
+
+Belongs here: the base of every error that a user can mend. Each stage raises a subclass of its own.
+"""
+
+
+class PipelineError(Exception):
+    """Something a user can mend; the message is complete and needs no traceback."""

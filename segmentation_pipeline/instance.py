@@ -1,0 +1,41 @@
+"""The Dagster instance: where runs are recorded, for the command line and the UI alike.
+
+Belongs here: finding or making the instance's folder. Does not: running anything (running.py).
+"""
+
+import os
+from pathlib import Path
+
+INSTANCE_VARIABLE = "DAGSTER_HOME"
+BATCH_VARIABLE = "DAGSTER_EVENT_BATCH_SIZE"
+EVENTS_PER_BATCH = "1000"
+
+DAGSTER_YAML = """\
+# Written by `segmentation`; yours to change, see docs/operations.md.
+telemetry:
+  enabled: false
+nux:
+  enabled: false
+# Dagster's own SQLite event log with one pooled connection and one transaction per batch: a run over a year of days
+# writes thousands of events. Remove these lines for the stock storage; the rows are the same.
+event_log_storage:
+  module: segmentation_pipeline.resources.event_log
+  class: BatchedSqliteEventLogStorage
+"""
+
+
+def prepare() -> Path:
+    """Make sure that there is an instance folder with a dagster.yaml, name it in the environment, and return it.
+
+    It is `DAGSTER_HOME` if set, else `.dagster` in the checkout (or in the current folder, for an installed package).
+    A dagster.yaml that is there already is left alone.
+    """
+    checkout = Path(__file__).resolve().parent.parent
+    default = (checkout if (checkout / "pyproject.toml").exists() else Path.cwd()) / ".dagster"
+    home = Path(os.environ.get(INSTANCE_VARIABLE) or default).resolve()
+    home.mkdir(parents=True, exist_ok=True)
+    if not (home / "dagster.yaml").exists():
+        (home / "dagster.yaml").write_text(DAGSTER_YAML)
+    os.environ[INSTANCE_VARIABLE] = str(home)
+    os.environ.setdefault(BATCH_VARIABLE, EVENTS_PER_BATCH)
+    return home

@@ -1,0 +1,100 @@
+"""Planning: which assets are out of date on which days, as runs of the jobs that the UI knows.
+
+Belongs here: comparing the lake with the source and the settings. Does not: running anything (running.py).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from segmentation_pipeline.errors import PipelineError
+from segmentation_pipeline.resources.freshness import Freshness
+from segmentation_pipeline.resources.model_store import ModelStore
+from segmentation_pipeline.resources.sources.files import FileSource
+from segmentation_pipeline.settings import Settings
+
+TRANSACTIONS = (
+    "raw_transactions",
+    "clean_transactions",
+    "quarantined_transactions",
+    "cleaning_profile",
+    "customer_orders",
+)
+RETURNS = ("customer_returns",)
+FEATURES = ("rfm_features", "feature_exploration")
+SEGMENTS = ("customer_segments", "segment_profiles", "segment_report")
+MODEL = ("k_diagnostics", "segmentation_model")
+
+# Stretches of stale days with fewer days between them are run as one: doing a few days again is cheaper than a run.
+GAP_DAYS = 14
+
+
+class AsOfError(PipelineError):
+    """The as-of day cannot be computed; the message says which days can."""
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run: a job, some or all of its assets, and the first and last day (None for assets without days)."""
+
+    job: str
+    assets: tuple[str, ...]
+    first_day: date | None = None
+    last_day: date | None = None
+
+
+def as_of_day(settings: Settings, source: FileSource, wished: date | None, now: datetime) -> date:
+    """The day to compute: the one wished for, or else the last day of sale that has ended and is in the source.
+
+    Raises:
+        AsOfError: It is before the first sale, after end_date, not over yet, or there is no sale at all.
+    """
+    first = min((file.first_day for file in source.files() if file.first_day), default=None)
+    last = source.last_day()
+    if first is None or last is None:
+        raise AsOfError(
+            f"No row of {settings.source.path} has a day of sale between start_date {settings.start_date} and end_date "
+            f"{settings.end_date or '(open)'}. `segmentation check-source` shows what the rows look like."
+        )
+    yesterday = now.astimezone(settings.zone).date() - timedelta(days=1)
+    end = min(yesterday, settings.end_date or yesterday)
+    day = wished or min(last, end)
+    if not first <= day <= end:
+        raise AsOfError(f"There are no segments as of {day}: the first sale is on {first}, and the last day to be had is {end}.")
+    return day
+
+
+def plan(settings: Settings, freshness: Freshness, models: ModelStore, as_of: date) -> list[PlannedRun]:
+    """The runs that bring everything up to date to a day, in order; none if nothing is new."""
+    days = [settings.start_date + timedelta(days=number) for number in range((as_of - settings.start_date).days + 1)]
+    expected = freshness.expected(days)
+
+    def stale(assets: Sequence[str], of: Sequence[date]) -> list[date]:
+        return sorted({day for asset in assets for day in freshness.stale(asset, of, expected)})
+
+    touched, returned = stale(TRANSACTIONS, days), stale(RETURNS, days)
+    has_model = bool(models.digest())
+    snapshot = bool(touched or returned or not has_model or stale((*FEATURES, *SEGMENTS), [as_of]))
+    if touched == returned == [as_of] and has_model:
+        return [PlannedRun("nightly_refresh", (*TRANSACTIONS, *RETURNS, *FEATURES, *SEGMENTS), as_of, as_of)]
+    if touched == returned:
+        runs = _by_stretch((*TRANSACTIONS, *RETURNS), touched)
+    else:
+        runs = [*_by_stretch(TRANSACTIONS, touched), *_by_stretch(RETURNS, returned)]
+    if snapshot and has_model:
+        runs.append(PlannedRun("nightly_refresh", (*FEATURES, *SEGMENTS), as_of, as_of))
+    elif snapshot:
+        runs.append(PlannedRun("nightly_refresh", FEATURES, as_of, as_of))
+        runs.append(PlannedRun("refit_model", MODEL))
+        runs.append(PlannedRun("nightly_refresh", SEGMENTS, as_of, as_of))
+    return runs
+
+
+def _by_stretch(assets: tuple[str, ...], days: Sequence[date]) -> list[PlannedRun]:
+    stretches: list[tuple[date, date]] = []
+    for day in days:
+        if stretches and (day - stretches[-1][1]).days <= GAP_DAYS:
+            stretches[-1] = (stretches[-1][0], day)
+        else:
+            stretches.append((day, day))
+    return [PlannedRun("nightly_refresh", assets, first, last) for first, last in stretches]

@@ -1,0 +1,142 @@
+"""Running: planned runs as runs of Dagster's jobs in this process, recorded like those of the UI.
+
+Belongs here: launching, progress, what went wrong in plain words. Does not: what to run (planning.py).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+
+import dagster as dg
+from dagster._core.storage.dagster_run import make_new_run_id
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from segmentation_pipeline.errors import PipelineError
+from segmentation_pipeline.planning import PlannedRun
+
+FIRST_DAY_TAG = "dagster/asset_partition_range_start"
+LAST_DAY_TAG = "dagster/asset_partition_range_end"
+
+STEP_NAMES = {
+    "raw_transactions": "reading the source",
+    "clean_transactions_and_quarantine": "cleaning",
+    "cleaning_profile": "counting",
+    "customer_orders": "grouping orders",
+    "customer_returns": "matching returns",
+    "rfm_features": "computing features",
+    "feature_exploration": "exploring features",
+    "k_diagnostics": "choosing k",
+    "segmentation_model": "fitting the model",
+    "customer_segments": "scoring customers",
+    "segment_profiles": "profiling segments",
+    "segment_report": "drawing the report",
+}
+
+
+class RunFailed(PipelineError):
+    """A run failed for a reason the pipeline does not know; the message says where to look."""
+
+
+@dataclass
+class Stages:
+    """Seconds each step took, in the order they ran."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    _started: dict[str, float] = field(default_factory=dict)
+
+    def observe(self, entry: dg.EventLogEntry) -> None:
+        """Take note of a step's start or end."""
+        event = entry.dagster_event
+        if event is None or event.step_key is None:
+            return
+        if event.is_step_start:
+            self._started[event.step_key] = entry.timestamp
+        elif event.is_step_success:
+            spent = entry.timestamp - self._started[event.step_key]
+            self.seconds[event.step_key] = self.seconds.get(event.step_key, 0.0) + spent
+
+
+def execute(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, runs: Sequence[PlannedRun], as_of: date, verbose: bool
+) -> Stages:
+    """Run every planned run in turn, with a progress bar or, if verbose, Dagster's own log lines.
+
+    Raises:
+        PipelineError: A run failed; those after it were not started.
+    """
+    stages = Stages()
+    with _progress(verbose, total=sum(_steps(run) for run in runs)) as show:
+        for run in runs:
+            run_id = make_new_run_id()
+
+            def watch(entry: dg.EventLogEntry) -> None:
+                stages.observe(entry)
+                show(entry)
+
+            instance.add_event_listener(run_id, watch)
+            _execute_one(definitions.resolve_job_def(run.job), instance, run, run_id, as_of, verbose)
+    return stages
+
+
+def _execute_one(
+    job: dg.JobDefinition, instance: dg.DagsterInstance, run: PlannedRun, run_id: str, as_of: date, verbose: bool
+) -> None:
+    tags = {}
+    if run.first_day and run.last_day and run.first_day != run.last_day:
+        tags = {FIRST_DAY_TAG: run.first_day.isoformat(), LAST_DAY_TAG: run.last_day.isoformat()}
+    level = "INFO" if verbose else "CRITICAL"
+    config: dict[str, object] = {"loggers": {"console": {"config": {"log_level": level}}}}
+    if run.job == "refit_model":
+        config["ops"] = {"k_diagnostics": {"config": {"as_of": as_of.isoformat()}}}
+    try:
+        job.execute_in_process(
+            instance=instance,
+            run_id=run_id,
+            run_config=config,
+            tags=tags,
+            partition_key=run.first_day.isoformat() if run.first_day and not tags else None,
+            asset_selection=[dg.AssetKey(asset) for asset in run.assets],
+        )
+    except Exception as problem:
+        raise _in_plain_words(problem, run_id) from problem
+
+
+def _in_plain_words(problem: BaseException, run_id: str) -> PipelineError:
+    cause: BaseException | None = problem
+    while cause is not None and not isinstance(cause, PipelineError):
+        problem, cause = cause, cause.__cause__ or cause.__context__
+    if cause is not None:
+        return cause
+    return RunFailed(
+        f"The run {run_id} failed: {type(problem).__name__}: {problem}\n"
+        "Its log is in the Dagster UI (make ui); --verbose shows it here."
+    )
+
+
+def _steps(run: PlannedRun) -> int:
+    return len(run.assets) - ("quarantined_transactions" in run.assets)
+
+
+@contextmanager
+def _progress(verbose: bool, total: int) -> Iterator[Callable[[dg.EventLogEntry], None]]:
+    """A bar that follows the steps of the runs; nothing where Dagster's own lines are shown."""
+    console = Console(stderr=True)
+    if verbose:
+        yield lambda _entry: None
+        return
+    columns = [SpinnerColumn(), TextColumn("{task.description:<20}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()]
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("starting", total=total)
+
+        def follow(entry: dg.EventLogEntry) -> None:
+            event = entry.dagster_event
+            if event is None or event.step_key is None:
+                return
+            if event.is_step_start:
+                bar.update(task, description=STEP_NAMES.get(event.step_key, event.step_key))
+            elif event.is_step_success:
+                bar.advance(task)
+
+        yield follow

@@ -1,0 +1,93 @@
+"""What a run prints: segments, rows and times as tables for a terminal.
+
+Belongs here: layout of ready-made numbers. Does not: computing them, or progress while running (running.py).
+"""
+
+from collections.abc import Mapping
+from datetime import date
+
+import pandas as pd
+from rich import box
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from segmentation_pipeline.inspection import SourceInspection
+from segmentation_pipeline.reporting import wording
+from segmentation_pipeline.reporting.data import in_display_order
+
+
+def summary(profiles: pd.DataFrame, shop: str, currency: str, as_of: date) -> Table:
+    """The segments of a day: size, worth, typical customer and recommendation."""
+    table = Table(
+        title=f"{shop}: customer segments as of {wording.long_date(as_of)} (model version {profiles['model_version'].iloc[0]})",
+        title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False,
+        caption="Last order, orders and spend are medians.", caption_justify="left",
+    )  # fmt: skip
+    for name in ("Segment", "Customers", "Share", "Revenue share", "Last order", "Orders", f"Spend {currency}", "What to do"):
+        text = name in ("Segment", "What to do")
+        table.add_column(name, justify="left" if text else "right", no_wrap=name != "What to do", overflow="fold")
+    for row in in_display_order(profiles).to_dict("records"):
+        table.add_row(
+            Text(f"● {row['segment']}", style=str(row["color"])),
+            wording.count(row["customers"]),
+            wording.share(row["customer_share"]),
+            wording.share(row["revenue_share"]),
+            "never kept" if pd.isna(row["recency_days_median"]) else f"{row['recency_days_median']:.0f} days",
+            f"{row['frequency_median']:g}",
+            wording.count(row["monetary_median"]),
+            str(row["recommendation"]),
+        )
+    return table
+
+
+def rows(days: pd.DataFrame, reasons: pd.DataFrame) -> Group:
+    """How many source rows were accepted, and why the others were not."""
+    raw, accepted, rejected = (int(days[f"{kind}_rows"].sum()) for kind in ("raw", "accepted", "quarantined"))
+    line = Text(
+        f"{wording.count(raw)} source rows = {wording.count(accepted)} accepted + {wording.count(rejected)} quarantined"
+    )
+    if not rejected:
+        return Group(line)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("Quarantined because")
+    table.add_column("Rows", justify="right")
+    table.add_column("Meaning")
+    for row in reasons[reasons["rows"] > 0].sort_values("rows", ascending=False).to_dict("records"):
+        table.add_row(str(row["reason"]), wording.count(row["rows"]), str(row["description"]))
+    return Group(line, table)
+
+
+def inspected(found: SourceInspection) -> Group:
+    """What `check-source` found."""
+    columns = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("Column", "In the source", "Type"):
+        columns.add_column(name)
+    for name, source in found.columns.items():
+        columns.add_row(name, source, found.column_types[name])
+    span = f"{found.first_day} to {found.last_day}" if found.first_day else "no usable day of sale"
+    undated = f"; {wording.count(found.undated_rows)} rows without a usable day" if found.undated_rows else ""
+    head = Text(f"{found.path}: {wording.count(found.files)} files, {wording.count(found.rows)} rows, {span}{undated}")
+    rejected = int(found.reasons["rows"].sum())
+    if not rejected:
+        return Group(head, columns, Text("Every row would be accepted."))
+    reasons = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("Would be quarantined because", "Rows", "Meaning", "Such as"):
+        reasons.add_column(name, justify="right" if name == "Rows" else "left")
+    for row in found.reasons.to_dict("records"):
+        examples = ", ".join(row["examples"])
+        reasons.add_row(str(row["reason"]), wording.count(row["rows"]), str(row["description"]), examples)
+    accepted = Text(f"{wording.count(found.rows - rejected)} rows would be accepted, {wording.count(rejected)} quarantined.")
+    return Group(head, columns, accepted, reasons)
+
+
+def times(seconds: Mapping[str, float], total: float) -> Text:
+    """Seconds per stage, in one line."""
+    parts = [f"{name} {spent:.1f}" for name, spent in seconds.items()]
+    return Text(f"Seconds: {', '.join(parts)}; with start-up {total:.1f} in all.", style="dim")
+
+
+def console() -> Console:
+    """Standard output; wide enough for the tables where it is no terminal."""
+    found = Console(highlight=False)
+    return found if found.is_terminal else Console(highlight=False, width=150)
