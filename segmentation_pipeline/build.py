@@ -24,9 +24,7 @@ from segmentation_pipeline.resources.sources.files import FileSource
 from segmentation_pipeline.settings import Settings, load_configured
 
 
-def build_definitions(
-    settings: Settings | None = None, overrides: Mapping[str, Any] | None = None
-) -> dg.Definitions:
+def build_definitions(settings: Settings | None = None, overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
     """The code location of one shop.
 
     Args:

@@ -41,7 +41,9 @@ def run(
         datetime | None,
         typer.Option(formats=["%Y-%m-%d"], help="Last day that counts; without it, the last day in the source."),
     ] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show Dagster's log lines instead of a bar.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show Dagster's log lines instead of a bar.")
+    ] = False,
 ) -> None:
     """Bring everything up to date: days not yet done, the as-of day's segments, and its report.
 
@@ -79,7 +81,9 @@ def simulate(
             raise PipelineError(str(problem)) from problem
         delivery = sample_data.simulate(folder, shop)
         dirt = sum(delivery.dirt.values())
-        typer.echo(f"Wrote {delivery.lines:,} lines in {delivery.files:,} files to {folder}; {dirt:,} of the lines are not plain sales.")
+        typer.echo(
+            f"Wrote {delivery.lines:,} lines in {delivery.files:,} files to {folder}; {dirt:,} of the lines are not plain sales."
+        )
 
 
 @app.command(epilog="Example: segmentation check-source --config data/shop.yaml")
@@ -87,8 +91,7 @@ def check_source(config: ConfigOption = None) -> None:
     """Read the source and report columns, types, days, and the rows that would be quarantined; changes nothing."""
     with _errors_in_plain_words():
         settings = _settings(config)
-        from segmentation_pipeline import inspection
-        from segmentation_pipeline import terminal
+        from segmentation_pipeline import inspection, terminal
 
         found = inspection.inspect(settings)
         terminal.console().print(terminal.inspected(found))
@@ -119,7 +122,9 @@ def _settings(config: Path | None) -> Settings:
     return settings
 
 
-def _execute(settings: Settings, resources: dict[str, Any], runs: list[Any], day: date, verbose: bool) -> dict[str, float]:
+def _execute(
+    settings: Settings, resources: dict[str, Any], runs: list[Any], day: date, verbose: bool
+) -> dict[str, float]:
     from segmentation_pipeline import instance
 
     home = instance.prepare()
@@ -133,8 +138,7 @@ def _execute(settings: Settings, resources: dict[str, Any], runs: list[Any], day
 
 
 def _print_summary(settings: Settings, resources: dict[str, Any], day: date, seconds: dict[str, float]) -> None:
-    from segmentation_pipeline import inspection
-    from segmentation_pipeline import terminal
+    from segmentation_pipeline import inspection, terminal
 
     done = inspection.results(resources["lake"], day)
     out = terminal.console()

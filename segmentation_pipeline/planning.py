@@ -60,7 +60,9 @@ def as_of_day(settings: Settings, source: FileSource, wished: date | None, now: 
     end = min(yesterday, settings.end_date or yesterday)
     day = wished or min(last, end)
     if not first <= day <= end:
-        raise AsOfError(f"There are no segments as of {day}: the first sale is on {first}, and the last day to be had is {end}.")
+        raise AsOfError(
+            f"There are no segments as of {day}: the first sale is on {first}, and the last day to be had is {end}."
+        )
     return day
 
 

@@ -29,7 +29,9 @@ def nightly(settings: Settings) -> dg.ScheduleDefinition:
         night = context.scheduled_execution_time.astimezone(settings.zone).date()
         day = night - timedelta(days=1)
         if day < settings.start_date or (settings.end_date is not None and day > settings.end_date):
-            return dg.SkipReason(f"{day} is not between start_date {settings.start_date} and end_date {settings.end_date}.")
+            return dg.SkipReason(
+                f"{day} is not between start_date {settings.start_date} and end_date {settings.end_date}."
+            )
         return dg.RunRequest(run_key=day.isoformat(), partition_key=day.isoformat())
 
     return nightly_refresh_schedule

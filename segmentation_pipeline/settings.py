@@ -16,8 +16,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from segmentation_pipeline.errors import PipelineError
 from segmentation_pipeline.core.naming import DEFAULT_ARCHETYPES, Archetype
+from segmentation_pipeline.errors import PipelineError
 
 CONFIG_VARIABLE = "SEGMENTATION_CONFIG"
 DEFAULT_CONFIG = Path("data/shop.yaml")
@@ -64,13 +64,17 @@ class Source(Section):
     """Where transaction lines come from and how to read them."""
 
     kind: Literal["files"] = "files"
-    path: str = Field(description="Glob of csv, csv.gz, parquet or xlsx files; %Y, %m and %d stand for digits of a date.")
+    path: str = Field(
+        description="Glob of csv, csv.gz, parquet or xlsx files; %Y, %m and %d stand for digits of a date."
+    )
     columns: Columns
     timestamp_format: str | None = Field(
         None, description="Of %Y %m %d %H %M %S, such as '%d/%m/%Y %H:%M'; without it, ISO 8601."
     )
     decimal: Literal[".", ","] = "."
-    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = Field(None, description="csv; found if unset.")
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = Field(
+        None, description="csv; found if unset."
+    )
     encoding: str = Field("utf-8", description="csv, such as 'latin-1'.")
 
     @field_validator("timestamp_format")
@@ -84,7 +88,6 @@ class Source(Section):
             raise ValueError("give %Y, %m and %d once each, and of %H, %M and %S what there is")
         return value
 
-
     @property
     def measure(self) -> Literal["items", "amount"]:
         """What returns are matched by: items, or money where the source has no quantities."""
@@ -97,7 +100,9 @@ class Engine(Section):
     kind: Literal["duckdb"] = "duckdb"
     memory_limit: Annotated[str, Field(pattern=r"^\d+(\.\d+)? ?(KB|MB|GB|TB|KiB|MiB|GiB|TiB)$")] = "1GB"
     threads: Annotated[int, Field(ge=1)] = 2
-    spill_folder: Path | None = Field(None, description="Where the engine puts what does not fit; <lake>/.spill if unset.")
+    spill_folder: Path | None = Field(
+        None, description="Where the engine puts what does not fit; <lake>/.spill if unset."
+    )
 
 
 class Cleaning(Section):
@@ -110,7 +115,9 @@ class Cleaning(Section):
     null_tokens: tuple[str, ...] = ("NULL", "null", "NaN", "nan", "None", "N/A", "NA", "\\N")
     max_abs_quantity: Annotated[int, Field(gt=0)] = Field(1_000_000, description="A line beyond it is a typing error.")
     max_abs_unit_price: Annotated[float, Field(gt=0, lt=1e13)] = 1_000_000.0
-    reject_duplicates: bool = Field(True, description="Whether a line equal to another in every mapped column is rejected.")
+    reject_duplicates: bool = Field(
+        True, description="Whether a line equal to another in every mapped column is rejected."
+    )
 
     @field_validator("non_product_pattern")
     @classmethod
@@ -226,7 +233,9 @@ def load(file: Path) -> Settings:
         ConfigurationError: The file is missing, is no YAML, or a key or value is not allowed.
     """
     if not file.is_file():
-        raise ConfigurationError(f"{file}: there is no such configuration file. Name one with --config or ${CONFIG_VARIABLE}.")
+        raise ConfigurationError(
+            f"{file}: there is no such configuration file. Name one with --config or ${CONFIG_VARIABLE}."
+        )
     try:
         content = yaml.safe_load(_with_environment(file.read_text(encoding="utf-8"), file))
     except (yaml.YAMLError, ValueError) as problem:
@@ -263,7 +272,9 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
     if "://" not in source.path:
         source = source.model_copy(update={"path": os.path.normpath(folder / source.path)})
     spill = settings.engine.spill_folder
-    engine = settings.engine.model_copy(update={"spill_folder": folder / spill if spill else folder / settings.lake / ".spill"})
+    engine = settings.engine.model_copy(
+        update={"spill_folder": folder / spill if spill else folder / settings.lake / ".spill"}
+    )
     return settings.model_copy(
         update={
             "source": source,

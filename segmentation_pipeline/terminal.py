@@ -24,7 +24,16 @@ def summary(profiles: pd.DataFrame, shop: str, currency: str, as_of: date) -> Ta
         title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False,
         caption="Last order, orders and spend are medians.", caption_justify="left",
     )  # fmt: skip
-    for name in ("Segment", "Customers", "Share", "Revenue share", "Last order", "Orders", f"Spend {currency}", "What to do"):
+    for name in (
+        "Segment",
+        "Customers",
+        "Share",
+        "Revenue share",
+        "Last order",
+        "Orders",
+        f"Spend {currency}",
+        "What to do",
+    ):
         text = name in ("Segment", "What to do")
         table.add_column(name, justify="left" if text else "right", no_wrap=name != "What to do", overflow="fold")
     for row in in_display_order(profiles).to_dict("records"):
@@ -77,7 +86,9 @@ def inspected(found: SourceInspection) -> Group:
     for row in found.reasons.to_dict("records"):
         examples = ", ".join(row["examples"])
         reasons.add_row(str(row["reason"]), wording.count(row["rows"]), str(row["description"]), examples)
-    accepted = Text(f"{wording.count(found.rows - rejected)} rows would be accepted, {wording.count(rejected)} quarantined.")
+    accepted = Text(
+        f"{wording.count(found.rows - rejected)} rows would be accepted, {wording.count(rejected)} quarantined."
+    )
     return Group(head, columns, accepted, reasons)
 
 

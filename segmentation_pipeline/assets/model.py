@@ -85,5 +85,7 @@ def _sampled(lake: Lake, settings: Settings, as_of: date) -> pd.DataFrame:
 def _last_day(lake: Lake) -> date:
     days = lake.days("rfm_features")
     if not days:
-        raise MissingPartitions("rfm_features has no day in the lake yet. Materialize one day of it, then fit the model.")
+        raise MissingPartitions(
+            "rfm_features has no day in the lake yet. Materialize one day of it, then fit the model."
+        )
     return days[-1]

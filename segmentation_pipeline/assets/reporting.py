@@ -55,7 +55,8 @@ def segment_report(  # noqa: PLR0913 - a report is where everything comes togeth
 
     day = max(days_of(context))
     tables = [
-        table.filter(_.date == ibis.literal(day)) for table in (feature_exploration, customer_segments, segment_profiles)
+        table.filter(_.date == ibis.literal(day))
+        for table in (feature_exploration, customer_segments, segment_profiles)
     ]
     data = _report_data(day, cleaning_profile, *tables, engine, models, settings)
     images = figures.images(data)

@@ -39,7 +39,7 @@ RULES = (
     Rule("outside_date_range", "The day of sale is before start_date or after end_date.",
          lambda t, _s: t.is_outside_range),
     Rule("in_the_future", "The day of sale is after the day its file was written.",
-         lambda t, _s: t.is_future),
+         lambda t, _s: ~t.is_outside_range & (t.parsed_at.date() != t.date)),
     Rule("missing_quantity", "There is no quantity.",
          lambda t, _s: t.quantity_is_mapped & t.quantity_text.isnull()),
     Rule("unreadable_quantity", "The quantity is no whole number.",
@@ -75,7 +75,10 @@ def classify(raw: ir.Table, settings: Settings) -> ir.Table:
     """
     judged = parsed(raw, settings)
     failed = ibis.array(
-        [rule.fails(judged, settings.cleaning).fill_null(False).ifelse(rule.reason, ibis.null("string")) for rule in RULES]
+        [
+            rule.fails(judged, settings.cleaning).fill_null(False).ifelse(rule.reason, ibis.null("string"))
+            for rule in RULES
+        ]
     ).filter(lambda reason: reason.notnull())
     return judged.mutate(failed_rules=failed).mutate(
         reason=ibis.ifelse(_.failed_rules.length() > 0, _.failed_rules[0], ibis.null("string"))
@@ -112,15 +115,23 @@ def rejected(classified: ir.Table) -> ir.Table:
 def line_amount(table: ir.Table) -> ir.DecimalValue:
     """Money of a row of `parsed`: the line total or quantity times price, 0 where it cannot be read or is absurd."""
     exact = table.price_is_per_item.ifelse(table.parsed_quantity, 1).cast("decimal(38, 8)") * table.parsed_price
-    return ibis.ifelse(exact.abs() < LARGEST_DECIMAL, exact, 0).cast(schema.MONEY).fill_null(ibis.literal(0).cast(schema.MONEY))
+    return (
+        ibis.ifelse(exact.abs() < LARGEST_DECIMAL, exact, 0)
+        .cast(schema.MONEY)
+        .fill_null(ibis.literal(0).cast(schema.MONEY))
+    )
 
 
 def parsed(raw: ir.Table, settings: Settings) -> ir.Table:
     """Read the text of each column into its type; what cannot be read becomes null beside the text it came from."""
     tokens, columns = settings.cleaning.null_tokens, settings.source.columns
     price = _.unit_price if columns.unit_price else _.amount
-    table = dating.dated(raw, settings)
+    table = raw.mutate(
+        invoiced_at_text=known(raw.invoiced_at, tokens),
+        parsed_at=dating.moment(raw.invoiced_at, settings.source.timestamp_format, settings.timezone),
+    )
     table = table.mutate(
+        is_outside_range=dating.is_outside(table.parsed_at.date(), settings),
         invoice_is_mapped=ibis.literal(columns.invoice_id is not None),
         quantity_is_mapped=ibis.literal(columns.quantity is not None),
         price_is_per_item=ibis.literal(columns.unit_price is not None),
@@ -154,7 +165,9 @@ def _identifier(text: ir.StringValue) -> ir.StringValue:
 def _signed(table: ir.Table) -> dict[str, ir.Value]:
     """Quantity, price and total of an accepted line; a line total decides the sign where the source gives totals."""
     money = line_amount(table)
-    quantity = table.price_is_per_item.ifelse(table.parsed_quantity, table.parsed_quantity.abs() * money.sign().cast("int64"))
+    quantity = table.price_is_per_item.ifelse(
+        table.parsed_quantity, table.parsed_quantity.abs() * money.sign().cast("int64")
+    )
     per_item = ibis.ifelse(
         table.price_is_per_item,
         table.parsed_price,

@@ -11,41 +11,55 @@ import re
 
 import ibis
 import ibis.expr.types as ir
-from ibis import _
 
-from segmentation_pipeline.core.text import known
 from segmentation_pipeline.settings import Settings
 
-_DIGITS = {"%Y": r"(\d{4})", "%m": r"(\d{1,2})", "%d": r"(\d{1,2})", "%H": r"(\d{1,2})", "%M": r"(\d{1,2})", "%S": r"(\d{1,2})"}
+_DIGITS = {
+    "%Y": r"(\d{4})",
+    "%m": r"(\d{1,2})",
+    "%d": r"(\d{1,2})",
+    "%H": r"(\d{1,2})",
+    "%M": r"(\d{1,2})",
+    "%S": r"(\d{1,2})",
+}
 
 
-def dated(table: ir.Table, settings: Settings) -> ir.Table:
-    """Add the moment and day of sale of each row, and whether that day can be true.
+def filed(rows: ir.Table, settings: Settings) -> ir.Table:
+    """Find the partition of each row: its day of sale if that can be true, else the day its file's other rows are under.
 
     Args:
-        table: Has `invoiced_at` (text) and `written_on` (the day the row's file was last written) or, once filed,
-            `date`: a row that is filed under another day than its own was found to be in the future then.
+        rows: Has `invoiced_at` (text), `written_on` (the day the row's file was last written, after which nothing in
+            it can have been sold) and `filing_day` (where rows without a usable day go).
         settings: How the text is written, the shop's zone, and its first and last day.
 
     Returns:
-        `table` with `invoiced_at_text`, `parsed_at`, `day_of_sale`, `is_outside_range` and `is_future`.
+        `rows` with `day_of_sale` (null if unreadable), `is_usable` and `date`.
     """
-    read = table.mutate(invoiced_at_text=known(_.invoiced_at, settings.cleaning.null_tokens))
-    read = read.mutate(parsed_at=moment(_.invoiced_at_text, settings.source.timestamp_format, settings.timezone))
-    read = read.mutate(day_of_sale=_.parsed_at.date())
-    outside = _.day_of_sale < ibis.literal(settings.start_date)
-    if settings.end_date is not None:
-        outside = outside | (_.day_of_sale > ibis.literal(settings.end_date))
-    late = (_.day_of_sale != _.date) if "date" in table.columns else (_.day_of_sale > _.written_on)
-    return read.mutate(is_outside_range=outside).mutate(is_future=late & ~_.is_outside_range)
+    last = (
+        rows.written_on if settings.end_date is None else ibis.least(rows.written_on, ibis.literal(settings.end_date))
+    )
+    dated = rows.mutate(
+        day_of_sale=moment(rows.invoiced_at, settings.source.timestamp_format, settings.timezone).date(),
+        last_possible=last,
+    )
+    usable = dated.day_of_sale.between(ibis.literal(settings.start_date), dated.last_possible).fill_null(False)
+    return dated.mutate(is_usable=usable, date=usable.ifelse(dated.day_of_sale, dated.filing_day))
+
+
+def is_outside(day: ir.DateValue, settings: Settings) -> ir.BooleanValue:
+    """Whether a day is before the shop's first day or after its last."""
+    before = day < ibis.literal(settings.start_date)
+    return before if settings.end_date is None else before | (day > ibis.literal(settings.end_date))
 
 
 def moment(text: ir.StringValue, timestamp_format: str | None, timezone: str) -> ir.TimestampValue:
     """A moment read from text: ISO 8601, or `timestamp_format` rewritten to it; null where it cannot be read.
 
-    A text without a zone is taken in the session's zone, which is `timezone`.
+    A text without a zone is taken in the session's zone, which is `timezone`. Typed columns arrive as ISO 8601 whatever
+    the format of text columns is, so that is tried too.
     """
-    iso = text if timestamp_format is None else _iso(text, timestamp_format)
+    trimmed = text.strip()
+    iso = trimmed if timestamp_format is None else _iso(trimmed, timestamp_format).coalesce(trimmed)
     return iso.try_cast(f"timestamp('{timezone}')")
 
 

@@ -37,8 +37,15 @@ def explore(sampled: pd.DataFrame, scalings: Sequence[Scaling], as_of: date) -> 
         correlations = {method: frame.corr(method=method) for method in ("pearson", "spearman")}
         for scaling in scalings:
             values = frame[scaling.feature].to_numpy()
-            edge = np.mean(~original[scaling.feature].between(scaling.lower_cut, scaling.upper_cut, inclusive="neither"))
-            for row in (*_quantiles(values), *_moments(values, float(edge)), *_histogram(values), *_pairs(scaling.feature, correlations)):
+            edge = np.mean(
+                ~original[scaling.feature].between(scaling.lower_cut, scaling.upper_cut, inclusive="neither")
+            )
+            for row in (
+                *_quantiles(values),
+                *_moments(values, float(edge)),
+                *_histogram(values),
+                *_pairs(scaling.feature, correlations),
+            ):
                 rows.append({"date": as_of, "feature": scaling.feature, "scale": scale} | row)
     return schema.FEATURE_EXPLORATION.frame(rows)
 
@@ -69,7 +76,13 @@ def _moments(values: np.ndarray, share_at_edge: float) -> list[dict[str, object]
 def _histogram(values: np.ndarray) -> list[dict[str, object]]:
     counts, edges = np.histogram(values, bins=HISTOGRAM_BINS)
     return [
-        {"measure": "histogram", "item": str(place), "lower": float(edges[place]), "upper": float(edges[place + 1]), "value": float(count)}
+        {
+            "measure": "histogram",
+            "item": str(place),
+            "lower": float(edges[place]),
+            "upper": float(edges[place + 1]),
+            "value": float(count),
+        }
         for place, count in enumerate(counts)
     ]
 
@@ -77,7 +90,11 @@ def _histogram(values: np.ndarray) -> list[dict[str, object]]:
 def _pairs(feature: str, correlations: Mapping[str, pd.DataFrame]) -> list[dict[str, object]]:
     """Correlations with every feature; 0 where a feature is the same for all customers."""
     return [
-        {"measure": "correlation", "item": f"{method}:{other}", "value": float(np.nan_to_num(matrix.loc[feature, other]))}
+        {
+            "measure": "correlation",
+            "item": f"{method}:{other}",
+            "value": float(np.nan_to_num(matrix[other].to_numpy()[matrix.index.get_loc(feature)])),
+        }
         for method, matrix in correlations.items()
         for other in matrix.columns
     ]

@@ -106,7 +106,9 @@ def assign(centres: np.ndarray, archetypes: Sequence[Archetype]) -> list[Archety
     from scipy.optimize import linear_sum_assignment
 
     if len(archetypes) < len(centres):
-        raise ValueError(f"{len(archetypes)} archetypes cannot name {len(centres)} segments; add names to model.archetypes")
+        raise ValueError(
+            f"{len(archetypes)} archetypes cannot name {len(centres)} segments; add names to model.archetypes"
+        )
     candidates = archetypes[: max(len(centres), CORE_ARCHETYPES)]
     places = np.array([[-each.recency, each.frequency, each.monetary] for each in candidates])
     distances = np.nansum((centres[:, None, :] - places[None, :, :]) ** 2, axis=2)

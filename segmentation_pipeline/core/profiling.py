@@ -25,7 +25,9 @@ def cleaning_profile(raw: ir.Table, clean: ir.Table, quarantined: ir.Table, sett
         of the other two; a row can fail several rules, so `failed_rule` counts more.
     """
     readable = cleaning.parsed(raw, settings)
-    raw_rows = readable.mutate(measure=ibis.literal("raw"), item=ibis.literal("all"), amount=cleaning.line_amount(readable))
+    raw_rows = readable.mutate(
+        measure=ibis.literal("raw"), item=ibis.literal("all"), amount=cleaning.line_amount(readable)
+    )
     accepted = clean.mutate(measure=ibis.literal("accepted"), item=_.line_kind)
     guests = clean.filter(_.customer_id.isnull()).mutate(measure=ibis.literal("guest"), item=ibis.literal("all"))
     rejected = quarantined.mutate(measure=ibis.literal("quarantined"), item=_.reason, amount=_.amount_at_stake)

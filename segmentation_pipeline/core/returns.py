@@ -40,7 +40,13 @@ def customer_returns(clean: ir.Table, window_days: int, measure: Measure, first_
     """
     events = _events(clean, measure)
     returns = events.filter(_.line_kind == "return", _.date >= ibis.literal(first_day)).select(
-        "customer_id", "product", return_seq=_.seq, return_date=_.date, return_items=_["items"], return_amount=_.amount, return_units=_.units
+        "customer_id",
+        "product",
+        return_seq=_.seq,
+        return_date=_.date,
+        return_items=_["items"],
+        return_amount=_.amount,
+        return_units=_.units,
     )
     replayed = _replayed(events, returns, window_days)
     taken = replayed.filter(_.seq == _.return_seq).mutate(start=_.place_before, end=_.place)
@@ -90,7 +96,16 @@ def _replayed(events: ir.Table, returns: ir.Table, window_days: int) -> ir.Table
 def _overlaps(taken: ir.Table, sales: ir.Table, measure: Measure) -> ir.Table:
     """The stretch of every sale that each return takes, with its share of the return's items and money."""
     bounds = taken.select(*_LINE, "start", "end")
-    sold = sales.select(*_LINE, "return_date", "return_items", "return_amount", "return_units", "units", order_id=_.invoice_id, sold_to=_.sold)
+    sold = sales.select(
+        *_LINE,
+        "return_date",
+        "return_items",
+        "return_amount",
+        "return_units",
+        "units",
+        order_id=_.invoice_id,
+        sold_to=_.sold,
+    )
     stretch = (
         sold.inner_join(bounds, _LINE)
         .mutate(lower=ibis.greatest(_.sold_to - _.units, _.start), upper=ibis.least(_.sold_to, _.end))

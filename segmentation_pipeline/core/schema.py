@@ -276,7 +276,9 @@ SEGMENT_PROFILES = Table(
         Column("customers", "int64", "Customers in the segment", ("customer_segments.customer_id",)),
         Column("customer_share", "float64", "Share of all customers, 0 to 1", ("customer_segments.customer_id",)),
         Column("revenue", MONEY, "Sum of monetary in the shop's currency", ("customer_segments.monetary",)),
-        Column("revenue_share", "float64", "Share of the sum over all customers, 0 to 1", ("customer_segments.monetary",)),
+        Column(
+            "revenue_share", "float64", "Share of the sum over all customers, 0 to 1", ("customer_segments.monetary",)
+        ),
         *_spread("recency_days", "days"),
         *_spread("frequency", "orders"),
         *_spread("monetary", "in the shop's currency"),

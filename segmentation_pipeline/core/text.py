@@ -11,4 +11,7 @@ import ibis.expr.types as ir
 def known(text: ir.StringValue, null_tokens: Sequence[str]) -> ir.StringValue:
     """The text without blanks around it, or null where it is empty or one of `null_tokens`."""
     trimmed = text.strip()
-    return trimmed.isin(["", *null_tokens]).ifelse(None, trimmed)
+    nothing = trimmed == ""
+    for token in null_tokens:
+        nothing = nothing | (trimmed == token)
+    return nothing.ifelse(None, trimmed)

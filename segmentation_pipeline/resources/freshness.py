@@ -46,7 +46,9 @@ class Freshness:
         reports: Holds the reports.
     """
 
-    def __init__(self, settings: Settings, source: FileSource, lake: Lake, models: ModelStore, reports: ReportFolder) -> None:
+    def __init__(
+        self, settings: Settings, source: FileSource, lake: Lake, models: ModelStore, reports: ReportFolder
+    ) -> None:
         self._settings = settings
         self._source = source
         self._lake = lake

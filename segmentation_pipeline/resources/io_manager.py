@@ -5,6 +5,7 @@ Belongs here: Dagster's contexts on one side, `Lake` on the other. Does not: pat
 
 from collections.abc import Mapping
 from datetime import date
+from typing import TypeAlias
 
 import dagster as dg
 import ibis
@@ -18,7 +19,7 @@ from segmentation_pipeline.resources.lake import Lake
 
 PREVIEW_ROWS = 10
 
-Output = ir.Table | pd.DataFrame | Mapping[date, ir.Table]
+AssetOutput: TypeAlias = ir.Table | pd.DataFrame | Mapping[date, ir.Table]
 
 
 class ParquetIOManager(dg.IOManager):
@@ -37,7 +38,7 @@ class ParquetIOManager(dg.IOManager):
         self._lake = lake
         self._freshness = freshness
 
-    def handle_output(self, context: dg.OutputContext, obj: Output) -> None:
+    def handle_output(self, context: dg.OutputContext, obj: AssetOutput) -> None:
         """Write the run's days, or the whole of an asset without days, and add row counts and a preview to the UI."""
         layout = layout_of(context.asset_key)
         if not context.has_asset_partitions:
@@ -59,13 +60,19 @@ class ParquetIOManager(dg.IOManager):
         Raises:
             MissingPartitions: A needed day was never written; the message lists them.
         """
-        days = [date.fromisoformat(key) for key in context.asset_partition_keys] if context.has_asset_partitions else None
+        days = (
+            [date.fromisoformat(key) for key in context.asset_partition_keys] if context.has_asset_partitions else None
+        )
         table = self._lake.read(layout_of(context.asset_key), days)
         return self._lake.engine.to_pandas(table) if context.dagster_type.typing_type is pd.DataFrame else table
 
     def _described(self, layout: schema.Table, written: Mapping[date | None, int]) -> dict[str, dg.MetadataValue | int]:
-        last = max((day for day, rows in written.items() if day and rows), default=max((d for d in written if d), default=None))
-        preview = self._lake.engine.to_pandas(self._lake.engine.read_parquet([self._lake.file(layout.asset, last)]).limit(PREVIEW_ROWS))
+        last = max(
+            (day for day, rows in written.items() if day and rows), default=max((d for d in written if d), default=None)
+        )
+        preview = self._lake.engine.to_pandas(
+            self._lake.engine.read_parquet([self._lake.file(layout.asset, last)]).limit(PREVIEW_ROWS)
+        )
         described: dict[str, dg.MetadataValue | int] = {
             "dagster/row_count": sum(written.values()),
             "preview": metadata.table_preview(preview, PREVIEW_ROWS),
@@ -81,7 +88,7 @@ def layout_of(key: dg.AssetKey) -> schema.Table:
     return schema.TABLES[key.path[-1]]
 
 
-def _expression(obj: Output, layout: schema.Table) -> ir.Table:
+def _expression(obj: AssetOutput, layout: schema.Table) -> ir.Table:
     if isinstance(obj, pd.DataFrame):
         return layout.conform(ibis.memtable(obj, schema=ibis.schema({c.name: c.type for c in layout.columns})))
     if isinstance(obj, ir.Table):

@@ -21,8 +21,8 @@ import ibis.expr.types as ir
 import pyarrow.parquet as pq
 from upath import UPath
 
-from segmentation_pipeline.errors import PipelineError
 from segmentation_pipeline.core import schema
+from segmentation_pipeline.errors import PipelineError
 from segmentation_pipeline.resources.engine import DuckDBEngine
 
 PART = "part-0.parquet"
@@ -75,7 +75,9 @@ class Lake:
             )
         return self.engine.read_parquet([self.file(layout.asset, day) for day in days])
 
-    def write(self, layout: schema.Table, table: ir.Table, inputs: Mapping[date, str] | None = None) -> dict[date | None, int]:
+    def write(
+        self, layout: schema.Table, table: ir.Table, inputs: Mapping[date, str] | None = None
+    ) -> dict[date | None, int]:
         """Write an expression, replacing what was there, and return the rows of each day (or of None).
 
         Args:
@@ -90,7 +92,7 @@ class Lake:
             else:
                 by_day = {day: staging / f"{day.isoformat()}.parquet" for day in inputs}
                 self.engine.write_days(table, layout, by_day)
-                staged = dict(by_day)
+                staged = {**by_day}
             rows = {day: pq.read_metadata(str(file)).num_rows for day, file in staged.items()}
             for day, file in staged.items():
                 self._publish(file, self.file(layout.asset, day), (inputs or {}).get(day) if day else None)
@@ -127,4 +129,6 @@ def in_ranges(days: Sequence[date]) -> str:
     breaks = [later for earlier, later in pairwise(ordered) if later - earlier > timedelta(days=1)]
     starts = [ordered[0], *breaks]
     ends = [*(max(day for day in ordered if day < start) for start in breaks), ordered[-1]]
-    return ", ".join(f"{start}" if start == end else f"{start} to {end}" for start, end in zip(starts, ends, strict=True))
+    return ", ".join(
+        f"{start}" if start == end else f"{start} to {end}" for start, end in zip(starts, ends, strict=True)
+    )

@@ -18,9 +18,9 @@ import numpy as np
 import pandas as pd
 from upath import UPath
 
-from segmentation_pipeline.errors import PipelineError
 from segmentation_pipeline.core.clustering.preprocessing import Scaling
 from segmentation_pipeline.core.clustering.scoring import Segment, SegmentationModel, model_table
+from segmentation_pipeline.errors import PipelineError
 
 
 class NoModelInForce(PipelineError):
@@ -91,7 +91,8 @@ class ModelStore:
         first = table[table["segment_id"] == table["segment_id"].min()]
         return SegmentationModel(
             scalings=tuple(
-                Scaling(str(row.feature), row.lower_cut, row.upper_cut, row.mean, row.scale) for row in first.itertuples()
+                Scaling(str(row.feature), row.lower_cut, row.upper_cut, row.mean, row.scale)
+                for row in first.itertuples()
             ),
             segments=tuple(_segment(rows) for _, rows in table.groupby("segment_id", sort=True)),
             score_cuts={str(feature): tuple(rows["cut"]) for feature, rows in cuts.groupby("feature", sort=False)},

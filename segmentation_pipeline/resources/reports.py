@@ -34,7 +34,10 @@ class ReportFolder:
         note = target.with_name(INPUTS)
         target.parent.mkdir(parents=True, exist_ok=True)
         note.unlink(missing_ok=True)
-        for name, content in {**{f"{slug}.png": png for slug, png in images.items()}, target.name: page.encode()}.items():
+        for name, content in {
+            **{f"{slug}.png": png for slug, png in images.items()},
+            target.name: page.encode(),
+        }.items():
             staged = target.with_name(f".{name}")
             staged.write_bytes(content)
             staged.replace(target.with_name(name))

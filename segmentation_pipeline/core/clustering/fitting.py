@@ -58,7 +58,9 @@ class Fitter:
         from threadpoolctl import threadpool_limits
 
         with threadpool_limits(1):  # sums in one order, so that the last bit does not depend on the machine's load
-            model = KMeans(n_clusters=k, n_init=self.restarts, random_state=self.seed, tol=0, max_iter=1000).fit(self.points)
+            model = KMeans(n_clusters=k, n_init=self.restarts, random_state=self.seed, tol=0, max_iter=1000).fit(
+                self.points
+            )
         return np.asarray(model.cluster_centers_)
 
     def _linkage(self) -> np.ndarray:

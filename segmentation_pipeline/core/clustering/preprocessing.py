@@ -66,7 +66,9 @@ def fit_scaling(sampled: pd.DataFrame, features: Sequence[str], winsor_share: fl
         lower, upper = np.quantile(values, [winsor_share, 1 - winsor_share])
         logs = np.log1p(np.clip(values, lower, upper))
         spread = float(logs.std())
-        fitted.append(Scaling(feature, float(lower), float(upper), float(logs.mean()), spread if spread > 1e-12 else 1.0))
+        fitted.append(
+            Scaling(feature, float(lower), float(upper), float(logs.mean()), spread if spread > 1e-12 else 1.0)
+        )
     return fitted
 
 

@@ -77,7 +77,9 @@ def customer_segments(features: ir.Table, model: SegmentationModel, version: int
     scored = features.mutate(
         segment_id=spends.ifelse(nearest(features, model), naming.NET_ZERO_ID).cast("int64"),
         model_version=ibis.literal(version, "int64"),
-        recency_score=spends.ifelse(SCORE_LEVELS - _above(features.recency_days, model.score_cuts["recency_days"]), None),
+        recency_score=spends.ifelse(
+            SCORE_LEVELS - _above(features.recency_days, model.score_cuts["recency_days"]), None
+        ),
         frequency_score=spends.ifelse(1 + _above(features.frequency, model.score_cuts["frequency"]), None),
         monetary_score=spends.ifelse(1 + _above(features.monetary, model.score_cuts["monetary"]), None),
     )

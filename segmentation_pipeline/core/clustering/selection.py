@@ -11,9 +11,9 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-from segmentation_pipeline.errors import PipelineError
 from segmentation_pipeline.core import schema
 from segmentation_pipeline.core.clustering.fitting import Algorithm, Clusters, Fitter
+from segmentation_pipeline.errors import PipelineError
 
 ALGORITHMS: tuple[Algorithm, ...] = ("kmeans", "ward")
 SILHOUETTE_CUSTOMERS = 5_000
@@ -91,10 +91,16 @@ def choose(rows: Sequence[dict[str, object]], policy: Policy) -> tuple[int, str]
     by_silhouette = sorted(free or rows, key=lambda row: (-float(str(row["silhouette"])), row["k"]))
     best = int(str(by_silhouette[0]["k"]))
     if not free:
-        return best, f"Every k from {policy.min_k} to {policy.max_k} is vetoed; k = {best} has the best silhouette of them."
+        return (
+            best,
+            f"Every k from {policy.min_k} to {policy.max_k} is vetoed; k = {best} has the best silhouette of them.",
+        )
     elbow = next((row for row in rows if row["is_elbow"]), None)
     if elbow is None:
-        return best, f"The inertia curve has no knee; k = {best} has the best silhouette of those nothing speaks against."
+        return (
+            best,
+            f"The inertia curve has no knee; k = {best} has the best silhouette of those nothing speaks against.",
+        )
     proposal = int(str(elbow["k"]))
     if not elbow["vetoes"]:
         return proposal, (
@@ -102,7 +108,10 @@ def choose(rows: Sequence[dict[str, object]], policy: Policy) -> tuple[int, str]
             f"above their floors; the best silhouette alone would say k = {best}."
         )
     nearest = min((int(str(row["k"])) for row in free), key=lambda k: (abs(k - proposal), k))
-    return nearest, f"The elbow at k = {proposal} is vetoed ({elbow['vetoes']}); k = {nearest} is the nearest that is not."
+    return (
+        nearest,
+        f"The elbow at k = {proposal} is vetoed ({elbow['vetoes']}); k = {nearest} is the nearest that is not.",
+    )
 
 
 def elbow(ks: Sequence[int], inertia: Sequence[float]) -> int | None:
@@ -122,7 +131,8 @@ def _sweep(fitter: Fitter, ks: Sequence[int], policy: Policy, silhouette: "Silho
     fits = {k: fitter.fit(k) for k in ks}
     knee = elbow(ks, [fits[k].inertia for k in ks])
     return [
-        {"algorithm": fitter.algorithm, "k": k, "is_elbow": k == knee, **_measured(fits[k], policy, silhouette)} for k in ks
+        {"algorithm": fitter.algorithm, "k": k, "is_elbow": k == knee, **_measured(fits[k], policy, silhouette)}
+        for k in ks
     ]
 
 

@@ -57,7 +57,9 @@ def train(sampled: pd.DataFrame, as_of: date, k: int, reason: str, settings: Mod
             "segment_shares": [float(share) for share in clusters.shares],
             "settings": settings.model_dump(mode="json", exclude={"archetypes"}),
             "libraries": {name: version(name) for name in LIBRARIES},
-            "sample_sha256": hashlib.sha256(pd.util.hash_pandas_object(sampled, index=False).to_numpy().tobytes()).hexdigest(),
+            "sample_sha256": hashlib.sha256(
+                pd.util.hash_pandas_object(sampled, index=False).to_numpy().tobytes()
+            ).hexdigest(),
         },
     )
 

@@ -55,8 +55,12 @@ def convert_csv(file: Path, target: Path, source: Source) -> None:
     try:
         reader = pa_csv.open_csv(
             str(file),
-            read_options=pa_csv.ReadOptions(column_names=names, skip_rows=1, use_threads=False, encoding=source.encoding),
-            parse_options=pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=remember),
+            read_options=pa_csv.ReadOptions(
+                column_names=names, skip_rows=1, use_threads=False, encoding=source.encoding
+            ),
+            parse_options=pa_csv.ParseOptions(
+                delimiter=delimiter, newlines_in_values=True, invalid_row_handler=remember
+            ),
             convert_options=pa_csv.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False, include_columns=names
             ),
@@ -72,16 +76,19 @@ def convert_xlsx(file: Path, target: Path, source: Source) -> None:
     Raises:
         SourceError: It is no workbook, or none of its first rows holds every mapped column.
     """
-    from python_calamine import CalamineWorkbook
-    from python_calamine import WorkbookError as CalamineError
+    from python_calamine import CalamineError, CalamineWorkbook
 
     try:
         rows = CalamineWorkbook.from_path(str(file)).get_sheet_by_index(0).iter_rows()
     except (CalamineError, OSError, ValueError, IndexError) as problem:
-        raise SourceError(f"{file}: is no readable xlsx workbook ({problem}). Save it again as xlsx, or as csv.") from problem
+        raise SourceError(
+            f"{file}: is no readable xlsx workbook ({problem}). Save it again as xlsx, or as csv."
+        ) from problem
     wanted = source.columns.mapped()
     head = [[_cell(cell) or "" for cell in row] for row in islice(rows, HEADER_ROWS_SEARCHED)]
-    found = next((number for number, row in enumerate(head) if set(wanted.values()) <= {cell.strip() for cell in row}), None)
+    found = next(
+        (number for number, row in enumerate(head) if set(wanted.values()) <= {cell.strip() for cell in row}), None
+    )
     if found is None:
         fullest = max(head, key=lambda row: sum(bool(cell) for cell in row), default=[])
         positions(fullest, wanted, file)
@@ -127,7 +134,9 @@ def _csv_header(file: Path, source: Source) -> tuple[list[str], str]:
             start = opened.read(SNIFFED_CHARACTERS)
     except (OSError, EOFError) as problem:
         raise SourceError(f"{file}: cannot be read ({problem}). Deliver it again.") from problem
-    text = start.decode("utf-8-sig" if source.encoding.lower() in ("utf-8", "utf8") else source.encoding, errors="replace")
+    text = start.decode(
+        "utf-8-sig" if source.encoding.lower() in ("utf-8", "utf8") else source.encoding, errors="replace"
+    )
     line = text.split("\n", 1)[0].rstrip("\r")
     if not line.strip():
         raise SourceError(f"{file}: is empty: not even a header row. Remove it, or deliver it again.")
@@ -179,7 +188,8 @@ def _batch(
     columns: Mapping[str, int], data: Sequence[pa.Array], broken: Sequence[str | None], numbers: Sequence[int]
 ) -> pa.RecordBatch:
     return pa.record_batch(
-        [*data, pa.array(broken, pa.string()), pa.array(numbers, pa.int64())], names=[*columns, "broken_line", "source_row"]
+        [*data, pa.array(broken, pa.string()), pa.array(numbers, pa.int64())],
+        names=[*columns, "broken_line", "source_row"],
     )
 
 

@@ -30,7 +30,18 @@ from segmentation_pipeline.resources.engine import DuckDBEngine
 from segmentation_pipeline.resources.sources.conversion import SourceError, converter, positions
 from segmentation_pipeline.settings import Settings
 
-INDEX_COLUMNS = ("path", "size", "mtime_ns", "sha256", "rows", "first_day", "last_day", "undated_rows", "filing_day", "settings")
+INDEX_COLUMNS = (
+    "path",
+    "size",
+    "mtime_ns",
+    "sha256",
+    "rows",
+    "first_day",
+    "last_day",
+    "undated_rows",
+    "filing_day",
+    "settings",
+)
 _DATE_TOKENS = {"%Y": "[0-9][0-9][0-9][0-9]", "%m": "[0-9][0-9]", "%d": "[0-9][0-9]"}
 
 
@@ -99,7 +110,11 @@ class FileSource:
         fresh: list[Path] = []
         for path, stat in found.items():
             before = stored.get(self._name(path))
-            unchanged = before and (before.size, before.mtime_ns, before.settings) == (stat.st_size, stat.st_mtime_ns, signature)
+            unchanged = before and (before.size, before.mtime_ns, before.settings) == (
+                stat.st_size,
+                stat.st_mtime_ns,
+                signature,
+            )
             if before and unchanged and self._readable(path, before.sha256).exists():
                 known.append(before)
             else:
@@ -124,10 +139,10 @@ class FileSource:
         if not files:
             return ibis.memtable([], schema=schema.RAW_TRANSACTIONS.ibis_schema)
         located = {self.root / file.path: file for file in files}
-        filed = self._dated({path: file.sha256 for path, file in located.items()}, located).mutate(
-            date=ibis.ifelse(_.is_usable, _.day_of_sale, _.filing_day)
+        filed = self._filed({path: file.sha256 for path, file in located.items()}, located)
+        return schema.RAW_TRANSACTIONS.conform(
+            filed.filter(_.date.between(ibis.literal(min(days)), ibis.literal(max(days))))
         )
-        return schema.RAW_TRANSACTIONS.conform(filed.filter(_.date.between(ibis.literal(min(days)), ibis.literal(max(days)))))
 
     def column_types(self) -> dict[str, str]:
         """Canonical name to the type its column has in the first file, for reports."""
@@ -154,7 +169,12 @@ class FileSource:
     def _signature(self) -> str:
         """What the index depends on besides the files."""
         settings = self.settings
-        parts = [settings.source.model_dump_json(exclude={"path"}), settings.timezone, settings.start_date, settings.end_date]
+        parts = [
+            settings.source.model_dump_json(exclude={"path"}),
+            settings.timezone,
+            settings.start_date,
+            settings.end_date,
+        ]
         return hashlib.sha256("\n".join(map(str, [*parts, *settings.cleaning.null_tokens])).encode()).hexdigest()[:16]
 
     def _readable(self, path: Path, sha256: str) -> Path:
@@ -162,7 +182,9 @@ class FileSource:
         if converter(path.name) is None:
             return path
         how = self.settings.source
-        read_as = hashlib.sha256(repr((sorted(how.columns.mapped().items()), how.delimiter, how.encoding)).encode()).hexdigest()
+        read_as = hashlib.sha256(
+            repr((sorted(how.columns.mapped().items()), how.delimiter, how.encoding)).encode()
+        ).hexdigest()
         return Path(str(self.workspace)) / f"{sha256[:32]}-{read_as[:8]}.parquet"
 
     def _measured(self, paths: Sequence[Path], signature: str) -> list[SourceFile]:
@@ -176,11 +198,15 @@ class FileSource:
             raise SourceError("\n".join(problems))
         if not paths:
             return []
-        counted = self._dated(digests, {}).group_by("path").agg(
-            rows=_.count(),
-            first_day=_.day_of_sale.min(where=_.is_usable),
-            last_day=_.day_of_sale.max(where=_.is_usable),
-            undated_rows=(~_.is_usable).sum(),
+        counted = (
+            self._filed(digests, {})
+            .group_by("path")
+            .agg(
+                rows=_.count(),
+                first_day=_.day_of_sale.min(where=_.is_usable),
+                last_day=_.day_of_sale.max(where=_.is_usable),
+                undated_rows=(~_.is_usable).sum(),
+            )
         )
         counts = self.engine.to_pandas(counted).set_index("path")
         return [self._entry(path, digest, signature, counts) for path, digest in digests.items()]
@@ -191,9 +217,20 @@ class FileSource:
         if name in counts.index:
             count = counts.loc[name]
             rows, undated = int(count["rows"]), int(count["undated_rows"])
-            first, last = (None if pd.isna(count[key]) else pd.Timestamp(count[key]).date() for key in ("first_day", "last_day"))
+            first, last = (
+                None if pd.isna(count[key]) else pd.Timestamp(count[key]).date() for key in ("first_day", "last_day")
+            )
         return SourceFile(
-            name, stat.st_size, stat.st_mtime_ns, digest, rows, first, last, undated, first or self.settings.start_date, signature
+            name,
+            stat.st_size,
+            stat.st_mtime_ns,
+            digest,
+            rows,
+            first,
+            last,
+            undated,
+            first or self.settings.start_date,
+            signature,
         )
 
     def _prepared(self, path: Path) -> str:
@@ -210,8 +247,8 @@ class FileSource:
             staged.replace(target)
         return digest
 
-    def _dated(self, digests: dict[Path, str], indexed: dict[Path, SourceFile]) -> ir.Table:
-        """Rows of files as text with path, moment and day, and whether that day can be used."""
+    def _filed(self, digests: dict[Path, str], indexed: dict[Path, SourceFile]) -> ir.Table:
+        """Rows of files as text, each with its path and the day it is filed under."""
         groups: dict[tuple[str, ...], list[Path]] = {}
         for path, digest in digests.items():
             readable = self._readable(path, digest)
@@ -222,7 +259,9 @@ class FileSource:
                 {
                     "filename": str(self._readable(path, digest)),
                     "path": self._name(path),
-                    "written_on": datetime.fromtimestamp(path.stat().st_mtime, UTC).astimezone(self.settings.zone).date(),
+                    "written_on": datetime.fromtimestamp(path.stat().st_mtime, UTC)
+                    .astimezone(self.settings.zone)
+                    .date(),
                     "filing_day": indexed[path].filing_day if path in indexed else self.settings.start_date,
                 }
                 for path, digest in digests.items()
@@ -230,9 +269,7 @@ class FileSource:
             schema={"filename": "string", "path": "string", "written_on": "date", "filing_day": "date"},
         )
         rows = (ibis.union(*parts) if len(parts) > 1 else parts[0]).inner_join(files, "filename")
-        dated = dating.dated(rows, self.settings)
-        usable = _.day_of_sale.notnull() & ~_.is_outside_range & ~_.is_future
-        return dated.mutate(is_usable=usable.fill_null(False), source_file=_.path)
+        return dating.filed(rows, self.settings).mutate(source_file=_.path)
 
     def _text(self, paths: Sequence[Path], digests: dict[Path, str]) -> ir.Table:
         """Rows of files of one shape, canonical names, every column as text."""
@@ -267,7 +304,8 @@ class FileSource:
         staged = self._index_file().with_suffix(".staged")
         staged.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(
-            pa.Table.from_pylist(rows, pa.schema([(name, types.get(name, pa.string())) for name in INDEX_COLUMNS])), staged
+            pa.Table.from_pylist(rows, pa.schema([(name, types.get(name, pa.string())) for name in INDEX_COLUMNS])),
+            staged,
         )
         staged.replace(self._index_file())
 

@@ -1,0 +1,43 @@
+# Two commands from a fresh machine: `make run` and `make test`. Needs Python 3.11 or newer and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+CONFIG ?= data/shop.yaml
+
+export DAGSTER_HOME ?= $(CURDIR)/.dagster
+
+.PHONY: run ui test lint format constraints clean
+
+run: $(READY)  ## simulate a small messy shop if data/landing is empty, and run everything to its latest day
+	@ls data/landing/* >/dev/null 2>&1 || $(BIN)/segmentation simulate
+	@$(BIN)/segmentation run --config $(CONFIG)
+
+ui: $(READY)  ## open the Dagster UI on http://127.0.0.1:3000
+	@$(BIN)/segmentation ui --config $(CONFIG)
+
+test: $(READY)  ## run every test
+	@$(BIN)/pytest -n auto
+
+lint: $(READY)  ## style, types and the direction of imports
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(READY)  ## mend what can be mended by machine
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+constraints: $(READY)  ## write the versions in use to constraints.txt
+	@$(BIN)/pip freeze --exclude-editable | grep -v '^segmentation' > constraints.txt
+
+clean:  ## remove what the commands above made; your data stays
+	rm -rf $(VENV) .dagster data/lake data/reports data/online_retail
+
+$(READY): pyproject.toml constraints.txt
+	@echo "Setting up $(VENV) (once, a minute or two)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with make PYTHON=python3.12")'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $(READY)
