@@ -32,10 +32,11 @@ def feature_exploration(
     """Quantiles, moments, histograms and correlations of recency, frequency and monetary, in a bounded sample."""
     model = settings.model
     parts = []
-    for day in days_of(context):
-        of_day = rfm_features.filter(_.date == ibis.literal(day))
-        sampled = engine.to_pandas(preprocessing.sample(of_day, model.sample_rows, model.seed))
-        if len(sampled):
-            scalings = preprocessing.fit_scaling(sampled, RFM, model.winsor_share)
-            parts.append(exploration.explore(sampled, scalings, day))
+    with engine.held(rfm_features) as features:
+        for day in days_of(context):
+            of_day = features.filter(_.date == ibis.literal(day))
+            sampled = engine.to_pandas(preprocessing.sample(of_day, model.sample_rows, model.seed))
+            if len(sampled):
+                scalings = preprocessing.fit_scaling(sampled, RFM, model.winsor_share)
+                parts.append(exploration.explore(sampled, scalings, day))
     return pd.concat(parts) if parts else exploration.NOTHING

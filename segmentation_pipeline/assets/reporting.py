@@ -24,6 +24,7 @@ from segmentation_pipeline.resources.reports import ReportFolder
 from segmentation_pipeline.settings import Settings
 
 SCATTER_CUSTOMERS = 4_000
+NOT_DRAWN = "Not drawn: the run covered many days, and only the last one gets a page. Materialize this day alone to draw it."
 
 
 @dg.asset(
@@ -49,16 +50,22 @@ def segment_report(  # noqa: PLR0913 - a report is where everything comes togeth
 ) -> Iterator[dg.Output[None]]:
     """One self-contained HTML page with its figures: segments and what to do about them, and how good the data was.
 
-    A run over many days draws the last of them; the others stay unmaterialized. Materialize a day alone to draw it.
+    A run over many days draws the last of them only. Materialize another day alone to draw it.
     """
     from segmentation_pipeline.reporting import figures, html
 
-    day = max(days_of(context))
-    tables = [
-        table.filter(_.date == ibis.literal(day))
-        for table in (feature_exploration, customer_segments, segment_profiles)
-    ]
-    data = _report_data(day, cleaning_profile, *tables, engine, models, settings)
+    *earlier, day = days_of(context)
+    of_day = _.date == ibis.literal(day)
+    data = _report_data(
+        day,
+        cleaning_profile,
+        feature_exploration.filter(of_day),
+        customer_segments.filter(of_day),
+        segment_profiles.filter(of_day),
+        engine,
+        models,
+        settings,
+    )
     images = figures.images(data)
     made_from = freshness.made_from("segment_report", [day])[day]
     page = reports.write(day, html.render(data, images), images, made_from)
@@ -72,6 +79,10 @@ def segment_report(  # noqa: PLR0913 - a report is where everything comes togeth
             },
         )
     )
+    for other in earlier:
+        context.log_event(
+            dg.AssetMaterialization(context.asset_key, partition=other.isoformat(), metadata={"page": NOT_DRAWN})
+        )
     yield from ()
 
 

@@ -52,7 +52,7 @@ class ParquetIOManager(dg.IOManager):
                     written |= self._lake.write(layout, obj[day], {day: inputs[day]})
             else:
                 written = self._lake.write(layout, _expression(obj, layout), inputs)
-        context.add_output_metadata(self._described(layout, written))
+        self._describe(context, layout, written)
 
     def load_input(self, context: dg.InputContext) -> ir.Table | pd.DataFrame:
         """The upstream rows the asset needs.
@@ -66,21 +66,22 @@ class ParquetIOManager(dg.IOManager):
         table = self._lake.read(layout_of(context.asset_key), days)
         return self._lake.engine.to_pandas(table) if context.dagster_type.typing_type is pd.DataFrame else table
 
-    def _described(self, layout: schema.Table, written: Mapping[date | None, int]) -> dict[str, dg.MetadataValue | int]:
-        last = max(
-            (day for day, rows in written.items() if day and rows), default=max((d for d in written if d), default=None)
+    def _describe(self, context: dg.OutputContext, layout: schema.Table, written: Mapping[date | None, int]) -> None:
+        """Row counts of each day, and the first rows of the last file that has any."""
+        filled = [day for day, rows in written.items() if day and rows]
+        shown = max(filled, default=next(reversed(written)))
+        file = self._lake.file(layout.asset, shown)
+        preview = self._lake.engine.to_pandas(self._lake.engine.read_parquet([file]).limit(PREVIEW_ROWS))
+        context.add_output_metadata(
+            {"preview": metadata.table_preview(preview, PREVIEW_ROWS), "file": dg.MetadataValue.path(str(file))}
         )
-        preview = self._lake.engine.to_pandas(
-            self._lake.engine.read_parquet([self._lake.file(layout.asset, last)]).limit(PREVIEW_ROWS)
-        )
-        described: dict[str, dg.MetadataValue | int] = {
-            "dagster/row_count": sum(written.values()),
-            "preview": metadata.table_preview(preview, PREVIEW_ROWS),
-        }
-        if last is not None:
-            described["days_written"] = len(written)
-            described["last_file"] = dg.MetadataValue.path(str(self._lake.file(layout.asset, last)))
-        return described
+        for day, rows in written.items():
+            if day is None:
+                context.add_output_metadata({"dagster/row_count": rows})
+            else:
+                context.step_context.add_asset_metadata(
+                    {"dagster/partition_row_count": rows}, context.asset_key, day.isoformat()
+                )
 
 
 def layout_of(key: dg.AssetKey) -> schema.Table:

@@ -86,13 +86,15 @@ class Lake:
             inputs: The days to write, and what each is made from.
         """
         with self._staging() as staging:
+            staged: dict[date | None, UPath] = {}
             if inputs is None:
-                staged: dict[date | None, UPath] = {None: staging / PART}
+                staged[None] = staging / PART
                 self.engine.write(table, layout, staging / PART)
             else:
                 by_day = {day: staging / f"{day.isoformat()}.parquet" for day in inputs}
                 self.engine.write_days(table, layout, by_day)
-                staged = {**by_day}
+                for day, file in by_day.items():
+                    staged[day] = file
             rows = {day: pq.read_metadata(str(file)).num_rows for day, file in staged.items()}
             for day, file in staged.items():
                 self._publish(file, self.file(layout.asset, day), (inputs or {}).get(day) if day else None)

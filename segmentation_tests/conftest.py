@@ -1,0 +1,52 @@
+"""What several rooms of tests share: the real data set, small shops, and configurations that write to a folder of the test."""
+
+import os
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import pytest
+import yaml
+
+from segmentation_pipeline import sample_data
+from segmentation_pipeline.settings import Settings, load
+
+PROJECT = Path(__file__).resolve().parent.parent
+ONLINE_RETAIL_YAML = PROJECT / "data" / "online_retail.yaml"
+
+
+@pytest.fixture(scope="session")
+def online_retail() -> Path:
+    """The Online Retail file; without it, tests that need it are skipped, but in CI they fail."""
+    named = os.environ.get("SEGMENTATION_ONLINE_RETAIL")
+    file = Path(named) if named else PROJECT.parent / "shared" / "data" / "online_retail.parquet"
+    if not file.exists():
+        message = f"{file} is missing: get UCI 'Online Retail' (doi 10.24432/C5BW33) and name it in SEGMENTATION_ONLINE_RETAIL"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return file.resolve()
+
+
+@pytest.fixture(scope="session")
+def configured() -> Callable[..., Path]:
+    """Writes a shipped configuration, with changes, into a folder, and returns the file."""
+
+    def write(folder: Path, shipped: Path, **changes: object) -> Path:
+        content = yaml.safe_load(shipped.read_text())
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / "shop.yaml"
+        file.write_text(yaml.safe_dump({**content, "lake": "lake", "reports": "reports", **changes}, allow_unicode=True))
+        return file
+
+    return write
+
+
+@pytest.fixture(scope="module")
+def small_shop(tmp_path_factory: pytest.TempPathFactory, configured: Callable[..., Path]) -> Settings:
+    """Twenty days of a simulated shop of 300 customers, nothing of it ingested yet."""
+    folder = tmp_path_factory.mktemp("shop")
+    shop = sample_data.Shop(300, 200, date(2025, 7, 1), date(2025, 7, 20), seed=11)
+    sample_data.simulate(folder / "landing", shop)
+    shipped = PROJECT / "data" / "shop.yaml"
+    return load(configured(folder, shipped, start_date=shop.start_date, end_date=shop.end_date))
