@@ -7,7 +7,7 @@ CONFIG ?= data/shop.yaml
 
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
 
-.PHONY: run ui test lint format constraints clean
+.PHONY: run ui test lint format docs constraints clean
 
 run: $(READY)  ## simulate a small messy shop if data/landing is empty, and run everything to its latest day
 	@ls data/landing/* >/dev/null 2>&1 || $(BIN)/segmentation simulate
@@ -28,6 +28,9 @@ lint: $(READY)  ## style, types and the direction of imports
 format: $(READY)  ## mend what can be mended by machine
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+docs: $(READY)  ## write docs/configuration.md from the settings
+	@$(BIN)/python docs/configuration.py
 
 constraints: $(READY)  ## write the versions in use to constraints.txt
 	@$(BIN)/pip freeze --exclude-editable | grep -v '^segmentation' > constraints.txt

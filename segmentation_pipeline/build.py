@@ -12,6 +12,7 @@ from upath import UPath
 
 from segmentation_pipeline import jobs, schedules
 from segmentation_pipeline.assets import OWNERS, cleaning, exploration, features, ingestion, model, reporting, segments
+from segmentation_pipeline.checks.asset_checks import ASSET_CHECKS
 from segmentation_pipeline.core import schema
 from segmentation_pipeline.partitions import calendar
 from segmentation_pipeline.resources.engine import DuckDBEngine
@@ -37,6 +38,7 @@ def build_definitions(settings: Settings | None = None, overrides: Mapping[str, 
     settings = settings or load_configured()
     return dg.Definitions(
         assets=build_assets(settings),
+        asset_checks=ASSET_CHECKS,
         jobs=[jobs.nightly_refresh, jobs.refit_model],
         schedules=[schedules.nightly(settings)],
         resources={**build_resources(settings), **(overrides or {})},

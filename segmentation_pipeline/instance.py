@@ -11,7 +11,7 @@ BATCH_VARIABLE = "DAGSTER_EVENT_BATCH_SIZE"
 EVENTS_PER_BATCH = "1000"
 
 DAGSTER_YAML = """\
-# Written by `segmentation`; yours to change, see docs/operations.md.
+# Written by `segmentation`; yours to change, see README.md.
 telemetry:
   enabled: false
 nux:

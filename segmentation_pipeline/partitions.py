@@ -3,6 +3,7 @@
 Belongs here: the partitions definition, the mappings between days. Does not: the assets themselves (assets/).
 """
 
+from collections.abc import Mapping
 from datetime import date, timedelta
 
 import dagster as dg
@@ -10,6 +11,10 @@ import dagster as dg
 from segmentation_pipeline.settings import Settings
 
 LONGEST_HISTORY_DAYS = 36_500
+
+DAY_TAG = "dagster/partition"
+FIRST_DAY_TAG = "dagster/asset_partition_range_start"
+LAST_DAY_TAG = "dagster/asset_partition_range_end"
 
 # Assets are declared on this open calendar; build.py puts the shop's own in its place.
 DAYS = dg.DailyPartitionsDefinition(start_date="1970-01-01")
@@ -33,6 +38,16 @@ def window(days_back: int) -> dg.TimeWindowPartitionMapping:
 def history() -> dg.TimeWindowPartitionMapping:
     """Every day up to the day itself: what was known by then."""
     return window(LONGEST_HISTORY_DAYS)
+
+
+def days_of_run(tags: Mapping[str, str]) -> list[date]:
+    """The days a run covers, by its tags: a check has no partitions of its own, so its context does not say."""
+    if DAY_TAG in tags:
+        return [date.fromisoformat(tags[DAY_TAG])]
+    if FIRST_DAY_TAG not in tags:
+        return []
+    first, last = (date.fromisoformat(tags[tag]) for tag in (FIRST_DAY_TAG, LAST_DAY_TAG))
+    return [first + timedelta(days=number) for number in range((last - first).days + 1)]
 
 
 def days_of(context: dg.AssetExecutionContext) -> list[date]:

@@ -14,10 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from segmentation_pipeline.errors import PipelineError
+from segmentation_pipeline.partitions import FIRST_DAY_TAG, LAST_DAY_TAG
 from segmentation_pipeline.planning import PlannedRun
-
-FIRST_DAY_TAG = "dagster/asset_partition_range_start"
-LAST_DAY_TAG = "dagster/asset_partition_range_end"
 
 STEP_NAMES = {
     "raw_transactions": "reading the source",

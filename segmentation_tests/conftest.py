@@ -36,7 +36,9 @@ def configured() -> Callable[..., Path]:
         content = yaml.safe_load(shipped.read_text())
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / "shop.yaml"
-        file.write_text(yaml.safe_dump({**content, "lake": "lake", "reports": "reports", **changes}, allow_unicode=True))
+        file.write_text(
+            yaml.safe_dump({**content, "lake": "lake", "reports": "reports", **changes}, allow_unicode=True)
+        )
         return file
 
     return write

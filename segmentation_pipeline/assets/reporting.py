@@ -66,7 +66,8 @@ def segment_report(  # noqa: PLR0913 - a report is where everything comes togeth
         models,
         settings,
     )
-    images = figures.images(data)
+    drawn = figures.drawn(data)
+    images = figures.images(drawn)
     made_from = freshness.made_from("segment_report", [day])[day]
     page = reports.write(day, html.render(data, images), images, made_from)
     context.log_event(
@@ -75,7 +76,7 @@ def segment_report(  # noqa: PLR0913 - a report is where everything comes togeth
             partition=day.isoformat(),
             metadata={
                 "page": dg.MetadataValue.path(str(page)),
-                **{slug: metadata.image(png) for slug, png in figures.images(data, figures.UI_DPI).items()},
+                **{slug: metadata.image(png) for slug, png in figures.images(drawn, figures.UI_DPI).items()},
             },
         )
     )

@@ -114,9 +114,11 @@ def rejected(classified: ir.Table) -> ir.Table:
 
 def line_amount(table: ir.Table) -> ir.DecimalValue:
     """Money of a row of `parsed`: the line total or quantity times price, 0 where it cannot be read or is absurd."""
-    exact = table.price_is_per_item.ifelse(table.parsed_quantity, 1).cast("decimal(38, 8)") * table.parsed_price
+    quantity = table.price_is_per_item.ifelse(table.parsed_quantity, 1)
+    size = (quantity.cast("float64") * table.parsed_price.cast("float64")).abs()
+    sane = ibis.ifelse(size < LARGEST_DECIMAL, quantity, 0)  # before multiplying: an overflow would end the run
     return (
-        ibis.ifelse(exact.abs() < LARGEST_DECIMAL, exact, 0)
+        (sane.cast("decimal(38, 8)") * table.parsed_price)
         .cast(schema.MONEY)
         .fill_null(ibis.literal(0).cast(schema.MONEY))
     )
@@ -143,18 +145,18 @@ def parsed(raw: ir.Table, settings: Settings) -> ir.Table:
             group_by=["date", *schema.SOURCE_COLUMNS, "broken_line"], order_by=["source_file", "source_row"]
         ),
     )
-    quantity = _number(_.quantity_text, settings.source.decimal)
+    quantity = _number(_.quantity_text, settings.source.decimal, "decimal(36, 18)")  # 2.00001 must not round to 2
     return table.mutate(
         parsed_quantity=ibis.ifelse(quantity == quantity.round(0), quantity, None).cast("int64")
         if columns.quantity
         else ibis.literal(1, "int64"),
-        parsed_price=_number(_.price_text, settings.source.decimal),
+        parsed_price=_number(_.price_text, settings.source.decimal, schema.MONEY),
     )
 
 
-def _number(text: ir.StringValue, decimal: str) -> ir.DecimalValue:
+def _number(text: ir.StringValue, decimal: str, type_: str) -> ir.DecimalValue:
     plain = text.replace(".", "").replace(",", ".") if decimal == "," else text
-    return plain.try_cast(schema.MONEY)
+    return plain.try_cast(type_)
 
 
 def _identifier(text: ir.StringValue) -> ir.StringValue:
@@ -178,6 +180,7 @@ def _signed(table: ir.Table) -> dict[str, ir.Value]:
 
 def _made_up_invoice(lines: ir.Table) -> ir.StringValue:
     """One order per customer and second; a guest's line is an order of its own."""
-    moment = lines.invoiced_at.epoch_seconds().cast("string")
+    epoch = ibis.literal("1970-01-01 00:00:00+00").cast("timestamp('UTC')")
+    moment = lines.invoiced_at.delta(epoch, unit="second").cast("string")  # not local time: an hour comes twice a year
     who = lines.customer_id.coalesce(lines.source_file + ibis.literal("#") + lines.source_row.cast("string"))
     return who + ibis.literal("@") + moment

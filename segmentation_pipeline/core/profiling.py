@@ -73,3 +73,45 @@ def rows_by_reason(profile: ir.Table) -> ir.Table:
         )
         .order_by("reason")
     )
+
+
+def reconciliation(profile: ir.Table) -> ir.Table:
+    """One row per day of a cleaning profile: rows and money in the source beside those accepted or quarantined."""
+    raw, placed = _.measure == "raw", _.measure.isin(["accepted", "quarantined"])
+    return (
+        profile.group_by("date")
+        .agg(
+            raw_rows=_["rows"].sum(where=raw).fill_null(0),
+            placed_rows=_["rows"].sum(where=placed).fill_null(0),
+            raw_amount=_.amount.sum(where=raw).fill_null(0),
+            placed_amount=_.amount.sum(where=placed).fill_null(0),
+            quarantined_rows=_["rows"].sum(where=_.measure == "quarantined").fill_null(0),
+        )
+        .mutate(quarantined_share=_.quarantined_rows / ibis.greatest(_.raw_rows, 1))
+        .order_by("date")
+    )
+
+
+def features_profile(features: ir.Table) -> ir.Table:
+    """One row per day of `schema.RFM_FEATURES`: rows, customers, and rows whose numbers contradict each other."""
+    impossible = (_.recency_days.isnull() != (_.frequency == 0)) | (_.frequency < 0)
+    return (
+        features.group_by("date")
+        .agg(
+            rows=_.count(),
+            customers=_.customer_id.nunique(),
+            least_recency_days=_.recency_days.min(),
+            impossible_rows=impossible.sum(),
+        )
+        .order_by("date")
+    )
+
+
+def segments_profile(segments: ir.Table, features: ir.Table) -> ir.Table:
+    """One row per day: customers with features, customers with exactly one segment, customers without its name."""
+    per_customer = segments.group_by("date", "customer_id").agg(rows=_.count(), unnamed=_.segment.isnull().sum())
+    scored = per_customer.group_by("date").agg(
+        customers=(_["rows"] == 1).sum(), unnamed_customers=(_.unnamed > 0).sum()
+    )
+    known = features.group_by("date").agg(customers_with_features=_.customer_id.nunique())
+    return known.left_join(scored, "date").drop("date_right").order_by("date")

@@ -126,6 +126,7 @@ def share_axis(axes: Axes, which: str, ticks: int = 5) -> None:
 def decimal_axis(axes: Axes, which: str, decimals: int) -> None:
     """Ticks on the x or y axis that all have the same number of decimals."""
     axis = {"x": axes.xaxis, "y": axes.yaxis}[which]
+    axis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
     axis.set_major_formatter(FuncFormatter(lambda value, _: wording.fixed(value, decimals)))
 
 

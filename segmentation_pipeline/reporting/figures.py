@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from matplotlib.figure import Figure
+
 from segmentation_pipeline.reporting.captions import CAPTIONS
 from segmentation_pipeline.reporting.data import ReportData
 from segmentation_pipeline.reporting.data_figures import (
@@ -29,6 +31,7 @@ __all__ = [
     "FigureSpec",
     "correlations",
     "distributions",
+    "drawn",
     "elbow_and_silhouette",
     "images",
     "png_bytes",
@@ -76,6 +79,11 @@ FIGURES: Mapping[str, FigureSpec] = MappingProxyType(
 """Every figure by slug, in report order."""
 
 
-def images(data: ReportData, dpi: int = REPORT_DPI) -> dict[str, bytes]:
-    """Every figure of the report as PNG, by slug, in report order; what `html.render` takes."""
-    return {slug: png_bytes(spec.draw(data), dpi) for slug, spec in FIGURES.items()}
+def drawn(data: ReportData) -> dict[str, Figure]:
+    """Every figure of the report, by slug, in report order."""
+    return {slug: spec.draw(data) for slug, spec in FIGURES.items()}
+
+
+def images(figures: Mapping[str, Figure], dpi: int = REPORT_DPI) -> dict[str, bytes]:
+    """Figures as PNG, by slug; what `html.render` takes."""
+    return {slug: png_bytes(figure, dpi) for slug, figure in figures.items()}

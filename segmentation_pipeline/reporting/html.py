@@ -115,7 +115,7 @@ def _totals(data: ReportData) -> dict[str, float]:
         "quarantined": quarantined,
         "quarantined_share": quarantined / raw if raw else float("nan"),
         "unaccounted": raw - accepted - quarantined,
-        "days": len(days),
+        "days": (data.as_of - data.first_day).days + 1,
     }
 
 

@@ -1,11 +1,11 @@
 """The engine: one Ibis connection to DuckDB, and how an expression becomes Parquet files.
 
-Belongs here: limits, the session's time zone, streaming an expression to sorted files.
+Belongs here: limits, the session's time zone, running expressions, streaming their sorted rows.
 Does not: where files belong and when they become visible (lake.py), expressions (core/).
 """
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from functools import cached_property
@@ -13,14 +13,19 @@ from functools import cached_property
 import ibis
 import ibis.expr.types as ir
 import pandas as pd
+import pyarrow as pa
 from ibis import _
 from ibis.backends.duckdb import Backend
 from upath import UPath
 
 from segmentation_pipeline.core import schema
+from segmentation_pipeline.resources import parquet
 from segmentation_pipeline.settings import Engine as EngineSettings
 
 DAYS_PER_WRITE = 400
+# Columns that the engine can add to the rows it reads; a source may well have a column `filename` of its own.
+FILE_COLUMN = "__file"
+ROW_COLUMN = "file_row_number"
 
 
 class DuckDBEngine:
@@ -50,9 +55,9 @@ class DuckDBEngine:
         return self.connection.read_parquet([str(path) for path in paths], hive_partitioning=False)
 
     def read_parquet_with_rows(self, paths: Sequence[UPath]) -> ir.Table:
-        """Likewise, with `filename` and `file_row_number` (from 0) of each row as last columns."""
+        """Likewise, with `FILE_COLUMN` and `ROW_COLUMN` (from 0) of each row as last columns."""
         return self.connection.read_parquet(
-            [str(path) for path in paths], hive_partitioning=False, filename=True, file_row_number=True
+            [str(path) for path in paths], hive_partitioning=False, filename=FILE_COLUMN, file_row_number=True
         )
 
     def to_pandas(self, table: ir.Table) -> pd.DataFrame:
@@ -71,40 +76,32 @@ class DuckDBEngine:
 
     def write(self, table: ir.Table, layout: schema.Table, file: UPath) -> None:
         """Stream an expression into one file, sorted by the table's key."""
-        self._copy(self._sql(table, layout.key), file)
+        parquet.write_file(self._stream(table, layout.key), _arrow_schema(layout), file)
 
-    def write_days(self, table: ir.Table, layout: schema.Table, files: dict[date, UPath]) -> None:
+    def write_days(self, table: ir.Table, layout: schema.Table, files: Mapping[date, UPath]) -> None:
         """Stream an expression into one file per day, each sorted by the table's key; a day without rows gets an empty one.
 
         Args:
             table: Has a `date` column; rows of other days than those of `files` are not written.
             layout: The table's description.
-            files: Where each day goes.
+            files: Where each day goes; the days follow each other without a gap.
         """
         days = sorted(files)
-        if len(days) == 1:
-            self.write(table.filter(_.date == ibis.literal(days[0])), layout, files[days[0]])
-            return
         for start in range(0, len(days), DAYS_PER_WRITE):
-            self._write_chunk(table, layout, {day: files[day] for day in days[start : start + DAYS_PER_WRITE]})
+            chunk = {day: files[day] for day in days[start : start + DAYS_PER_WRITE]}
+            within = table.filter(_.date.between(ibis.literal(min(chunk)), ibis.literal(max(chunk))))
+            rows = self._stream(within, ("date", *layout.key))
+            parquet.write_by_day(rows, _arrow_schema(layout), chunk, self._settings.threads)
 
-    def _write_chunk(self, table: ir.Table, layout: schema.Table, files: dict[date, UPath]) -> None:
-        """Sort the chunk once, then cut it into days: one pass over the input, and files whose bytes never vary."""
-        within = table.filter(_.date.between(ibis.literal(min(files)), ibis.literal(max(files))))
-        self.connection.raw_sql(
-            f"CREATE OR REPLACE TEMP TABLE rows_to_write AS {self._sql(within, ('date', *layout.key))}"
-        )
-        try:
-            for day, file in files.items():
-                self._copy(f"FROM rows_to_write WHERE date = DATE '{day}'", file)
-        finally:
-            self.connection.raw_sql("DROP TABLE rows_to_write")
+    def _stream(self, table: ir.Table, key: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """The sorted rows, batch by batch; the sort spills what does not fit."""
+        yield from self.connection.con.sql(self._sql(table, key)).to_arrow_reader(parquet.ROWS_PER_GROUP)
 
     def _sql(self, table: ir.Table, key: Sequence[str]) -> str:
         ordered = table.order_by(*key) if key else table
         self.connection._register_in_memory_tables(ordered)
         return str(ibis.to_sql(ordered, dialect="duckdb"))
 
-    def _copy(self, query: str, file: UPath) -> None:
-        target = str(file).replace("'", "''")
-        self.connection.raw_sql(f"COPY ({query}) TO '{target}' (FORMAT parquet, COMPRESSION zstd)")
+
+def _arrow_schema(layout: schema.Table) -> pa.Schema:
+    return layout.ibis_schema.to_pyarrow()

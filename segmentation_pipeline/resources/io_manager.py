@@ -69,7 +69,7 @@ class ParquetIOManager(dg.IOManager):
     def _describe(self, context: dg.OutputContext, layout: schema.Table, written: Mapping[date | None, int]) -> None:
         """Row counts of each day, and the first rows of the last file that has any."""
         filled = [day for day, rows in written.items() if day and rows]
-        shown = max(filled, default=next(reversed(written)))
+        shown = max(filled, default=next(iter(written)))
         file = self._lake.file(layout.asset, shown)
         preview = self._lake.engine.to_pandas(self._lake.engine.read_parquet([file]).limit(PREVIEW_ROWS))
         context.add_output_metadata(

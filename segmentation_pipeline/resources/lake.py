@@ -93,8 +93,7 @@ class Lake:
             else:
                 by_day = {day: staging / f"{day.isoformat()}.parquet" for day in inputs}
                 self.engine.write_days(table, layout, by_day)
-                for day, file in by_day.items():
-                    staged[day] = file
+                staged.update((day, by_day[day]) for day in inputs)
             rows = {day: pq.read_metadata(str(file)).num_rows for day, file in staged.items()}
             for day, file in staged.items():
                 self._publish(file, self.file(layout.asset, day), (inputs or {}).get(day) if day else None)

@@ -45,8 +45,8 @@ def sample(features: ir.Table, rows: int, seed: int) -> ir.Table:
     ranked = features.filter(has_net_spend(features)).mutate(
         rank=ibis.row_number().over(order_by=["frequency", "monetary", salted]), customers=_.count()
     )
-    per_row = float(rows) / ibis.greatest(ranked.customers, rows)
-    taken = ((ranked.rank + 1) * per_row).floor() > (ranked.rank * per_row).floor()
+    among = ibis.greatest(ranked.customers, rows)
+    taken = ((ranked.rank + 1) * rows) // among > (ranked.rank * rows) // among
     return ranked.filter(taken).drop("rank", "customers").order_by("customer_id")
 
 

@@ -1,22 +1,22 @@
-"""Files as a source: finding them, indexing the days they hold, and reading the rows of some days.
+"""Files as a source: keeping the index true, filing each row under a day, and reading the rows of some days.
 
-Belongs here: the glob, the index, filing each row under a day, raw rows as text.
-Does not: csv and xlsx (conversion.py), judging rows (core/cleaning.py).
+Belongs here: measuring files, raw rows as text. Does not: finding files (discovery.py), csv and xlsx (conversion.py),
+finding a row's day (core/dating.py), judging rows (core/cleaning.py).
 
 A row is filed under its day of sale, whichever file brings it. A row without a usable day (none, unreadable, outside
 the range, or after the day its file was written) is filed under the first usable day of its file, so that every row is
 in exactly one partition.
 """
 
-import glob
 import hashlib
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+import duckdb
 import ibis
 import ibis.expr.types as ir
 import pandas as pd
@@ -26,48 +26,14 @@ from ibis import _
 from upath import UPath
 
 from segmentation_pipeline.core import dating, schema
-from segmentation_pipeline.resources.engine import DuckDBEngine
-from segmentation_pipeline.resources.sources.conversion import SourceError, converter, positions
-from segmentation_pipeline.settings import Settings
+from segmentation_pipeline.resources.engine import FILE_COLUMN, ROW_COLUMN, DuckDBEngine
+from segmentation_pipeline.resources.sources.conversion import convert, converter, forget
+from segmentation_pipeline.resources.sources.discovery import matching, root_of
+from segmentation_pipeline.resources.sources.headers import SourceError, positions
+from segmentation_pipeline.resources.sources.index import Index, SourceFile
+from segmentation_pipeline.settings import NUMBERS, Settings
 
-INDEX_COLUMNS = (
-    "path",
-    "size",
-    "mtime_ns",
-    "sha256",
-    "rows",
-    "first_day",
-    "last_day",
-    "undated_rows",
-    "filing_day",
-    "settings",
-)
-_DATE_TOKENS = {"%Y": "[0-9][0-9][0-9][0-9]", "%m": "[0-9][0-9]", "%d": "[0-9][0-9]"}
-
-
-@dataclass(frozen=True)
-class SourceFile:
-    """What the index knows of one file.
-
-    `undated_rows` counts the rows without a usable day; `filing_day` is the day they are filed under; `path` is
-    relative to the folder before the glob's first wildcard, and is what `source_file` says.
-    """
-
-    path: str
-    size: int
-    mtime_ns: int
-    sha256: str
-    rows: int
-    first_day: date | None
-    last_day: date | None
-    undated_rows: int
-    filing_day: date
-    settings: str
-
-    def holds(self, day: date) -> bool:
-        """Whether rows of this day can be in the file."""
-        in_span = self.first_day is not None and self.last_day is not None and self.first_day <= day <= self.last_day
-        return in_span or (self.undated_rows > 0 and day == self.filing_day)
+PROBLEMS_SHOWN = 5
 
 
 @dataclass
@@ -88,9 +54,7 @@ class FileSource:
     @cached_property
     def root(self) -> Path:
         """The folder before the first wildcard of the glob."""
-        before = re.split(r"[*?\[%]", self.settings.source.path, maxsplit=1)[0]
-        path = Path(self.settings.source.path)
-        return path.parent if before == self.settings.source.path else Path(before[: before.rfind("/") + 1] or ".")
+        return root_of(self.settings.source.path)
 
     def files(self) -> list[SourceFile]:
         """The indexed files; the folder is looked at once per process, see `refresh`."""
@@ -100,33 +64,32 @@ class FileSource:
         """Look at the folder again, and measure the files that are new or changed.
 
         Raises:
-            SourceError: No file matches, or files cannot be read (the message lists all of them). The index stays as
-                it was.
+            SourceError: No file matches, or files cannot be read (the message lists them). The index stays as it was.
         """
-        stored = {file.path: file for file in self._stored()}
-        found = {path: path.stat() for path in self._matching()}
-        signature = self._signature()
+        index = Index(self._workspace / "index.parquet")
+        stored, signature = index.load(), self._signature()
         known: list[SourceFile] = []
         fresh: list[Path] = []
-        for path, stat in found.items():
-            before = stored.get(self._name(path))
-            unchanged = before and (before.size, before.mtime_ns, before.settings) == (
-                stat.st_size,
-                stat.st_mtime_ns,
-                signature,
-            )
-            if before and unchanged and self._readable(path, before.sha256).exists():
-                known.append(before)
+        for path in matching(self.settings.source.path):
+            entry, stat = stored.get(self._name(path)), path.stat()
+            is_known = entry is not None and entry.is_of(stat.st_size, stat.st_mtime_ns, signature)
+            if entry is not None and is_known and self._readable(path, entry.sha256).exists():
+                known.append(entry)
             else:
                 fresh.append(path)
         self._files = sorted([*known, *self._measured(fresh, signature)], key=lambda file: file.path)
         if fresh or len(known) != len(stored):
-            self._store(self._files)
+            index.save(self._files)
+            forget(self._workspace, {self._readable(self.root / file.path, file.sha256) for file in self._files})
         return self._files
 
     def digest(self, day: date) -> str:
         """What the raw rows of a day are made from: the contents of the files that hold it, and how they are read."""
-        files = [f"{file.path}:{file.sha256}" for file in self.files() if file.holds(day)]
+        files = [
+            f"{file.path}:{file.sha256}:{file.undated_rows}:{file.filing_day}"
+            for file in self.files()
+            if file.holds(day)
+        ]
         return hashlib.sha256("\n".join([self._signature(), *files]).encode()).hexdigest()
 
     def last_day(self) -> date | None:
@@ -134,11 +97,18 @@ class FileSource:
         return max((file.last_day for file in self.files() if file.last_day), default=None)
 
     def rows(self, days: Sequence[date]) -> ir.Table:
-        """Raw rows of a range of days as `schema.RAW_TRANSACTIONS`, reading only files that hold one of them."""
+        """Raw rows of a range of days as `schema.RAW_TRANSACTIONS`, reading only files that hold one of them.
+
+        Raises:
+            SourceError: A file that was there when it was indexed is gone.
+        """
         files = [file for file in self.files() if any(file.holds(day) for day in days)]
         if not files:
             return ibis.memtable([], schema=schema.RAW_TRANSACTIONS.ibis_schema)
         located = {self.root / file.path: file for file in files}
+        gone = [str(path) for path in located if not path.exists()]
+        if gone:
+            raise SourceError(f"{_listed(gone)}: removed while it was to be read. Run again, or put it back.")
         filed = self._filed({path: file.sha256 for path, file in located.items()}, located)
         return schema.RAW_TRANSACTIONS.conform(
             filed.filter(_.date.between(ibis.literal(min(days)), ibis.literal(max(days))))
@@ -146,22 +116,15 @@ class FileSource:
 
     def column_types(self) -> dict[str, str]:
         """Canonical name to the type its column has in the first file, for reports."""
-        file = self.files()[0]
-        found = pq.read_schema(self._readable(self.root / file.path, file.sha256))
-        if converter(file.path):
-            return dict.fromkeys(self.settings.source.columns.mapped(), "text")
-        places = positions(found.names, self.settings.source.columns.mapped(), self.root / file.path)
-        return {canonical: str(found.field(place).type) for canonical, place in places.items()}
+        path, mapped = self.root / self.files()[0].path, self.settings.source.columns.mapped()
+        if converter(path.name):
+            return dict.fromkeys(mapped, "text")
+        found = pq.read_schema(path)
+        return {name: str(found.field(place).type) for name, place in positions(found.names, mapped, path).items()}
 
-    def _matching(self) -> list[Path]:
-        pattern = re.sub(r"%[Ymd]", lambda match: _DATE_TOKENS[match.group()], self.settings.source.path)
-        found = sorted(Path(name) for name in glob.glob(pattern, recursive=True) if Path(name).is_file())
-        if not found:
-            raise SourceError(
-                f"No file matches {self.settings.source.path}. Put the transaction files there, or correct source.path in the "
-                "configuration (a relative path starts at the configuration file's folder)."
-            )
-        return found
+    @property
+    def _workspace(self) -> Path:
+        return Path(str(self.workspace))
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self.root).as_posix()
@@ -169,23 +132,20 @@ class FileSource:
     def _signature(self) -> str:
         """What the index depends on besides the files."""
         settings = self.settings
-        parts = [
-            settings.source.model_dump_json(exclude={"path"}),
-            settings.timezone,
-            settings.start_date,
-            settings.end_date,
-        ]
-        return hashlib.sha256("\n".join(map(str, [*parts, *settings.cleaning.null_tokens])).encode()).hexdigest()[:16]
+        how = settings.source.model_dump_json(exclude={"path"})
+        parts = [how, settings.timezone, settings.start_date, settings.end_date, *settings.cleaning.null_tokens]
+        return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:16]
 
     def _readable(self, path: Path, sha256: str) -> Path:
-        """The Parquet file with a file's rows: the file itself, or what it was converted to."""
+        """The Parquet file with a file's rows: the file itself, or what it was converted to.
+
+        The same content under two names is two files: a delivery made twice must show as duplicates.
+        """
         if converter(path.name) is None:
             return path
         how = self.settings.source
-        read_as = hashlib.sha256(
-            repr((sorted(how.columns.mapped().items()), how.delimiter, how.encoding)).encode()
-        ).hexdigest()
-        return Path(str(self.workspace)) / f"{sha256[:32]}-{read_as[:8]}.parquet"
+        read_as = (self._name(path), sorted(how.columns.mapped().items()), how.delimiter, how.encoding, how.decimal)
+        return self._workspace / f"{sha256[:32]}-{hashlib.sha256(repr(read_as).encode()).hexdigest()[:16]}.parquet"
 
     def _measured(self, paths: Sequence[Path], signature: str) -> list[SourceFile]:
         problems, digests = [], {}
@@ -195,9 +155,12 @@ class FileSource:
             except SourceError as problem:
                 problems.append(str(problem))
         if problems:
-            raise SourceError("\n".join(problems))
-        if not paths:
-            return []
+            raise SourceError(_listed(problems, "\n"))
+        counts = self._counted(digests) if digests else pd.DataFrame()
+        return [self._entry(path, digest, signature, counts) for path, digest in digests.items()]
+
+    def _counted(self, digests: Mapping[Path, str]) -> pd.DataFrame:
+        """Rows and span of days by path; a file without rows is left out."""
         counted = (
             self._filed(digests, {})
             .group_by("path")
@@ -208,70 +171,68 @@ class FileSource:
                 undated_rows=(~_.is_usable).sum(),
             )
         )
-        counts = self.engine.to_pandas(counted).set_index("path")
-        return [self._entry(path, digest, signature, counts) for path, digest in digests.items()]
+        try:
+            return self.engine.to_pandas(counted).set_index("path")
+        except (duckdb.IOException, duckdb.InvalidInputException) as problem:
+            if len(digests) == 1:
+                raise SourceError(f"{next(iter(digests))}: cannot be read ({problem}). Deliver it again.") from problem
+            for path, digest in digests.items():
+                self._counted({path: digest})
+            raise
 
     def _entry(self, path: Path, digest: str, signature: str, counts: pd.DataFrame) -> SourceFile:
         name, stat = self._name(path), path.stat()
-        rows, first, last, undated = 0, None, None, 0
-        if name in counts.index:
-            count = counts.loc[name]
-            rows, undated = int(count["rows"]), int(count["undated_rows"])
-            first, last = (
-                None if pd.isna(count[key]) else pd.Timestamp(count[key]).date() for key in ("first_day", "last_day")
-            )
+        count = counts.loc[name].to_dict() if name in counts.index else {"rows": 0, "undated_rows": 0}
+        first, last = _day(count.get("first_day")), _day(count.get("last_day"))
         return SourceFile(
-            name,
-            stat.st_size,
-            stat.st_mtime_ns,
-            digest,
-            rows,
-            first,
-            last,
-            undated,
-            first or self.settings.start_date,
-            signature,
+            path=name,
+            size=stat.st_size,
+            mtime_ns=stat.st_mtime_ns,
+            sha256=digest,
+            rows=int(count["rows"]),
+            first_day=first,
+            last_day=last,
+            undated_rows=int(count["undated_rows"]),
+            filing_day=first or self.settings.start_date,
+            settings=signature,
         )
 
     def _prepared(self, path: Path) -> str:
         """Check one file and convert it if needed; returns the digest of its bytes."""
         with path.open("rb") as opened:
             digest = hashlib.file_digest(opened, "sha256").hexdigest()
-        convert, target = converter(path.name), self._readable(path, digest)
-        if convert is None:
-            _parquet_schema(path, self.settings)
+        rows, target = converter(path.name), self._readable(path, digest)
+        if rows is None:
+            _check_parquet(path, self.settings)
         elif not target.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            staged = target.with_suffix(".staged")
-            convert(path, staged, self.settings.source)
-            staged.replace(target)
+            convert(path, target, self.settings.source, rows)
         return digest
 
-    def _filed(self, digests: dict[Path, str], indexed: dict[Path, SourceFile]) -> ir.Table:
+    def _filed(self, digests: Mapping[Path, str], indexed: Mapping[Path, SourceFile]) -> ir.Table:
         """Rows of files as text, each with its path and the day it is filed under."""
         groups: dict[tuple[str, ...], list[Path]] = {}
         for path, digest in digests.items():
-            readable = self._readable(path, digest)
-            groups.setdefault(_shape(readable), []).append(path)
+            groups.setdefault(_shape(self._readable(path, digest)), []).append(path)
         parts = [self._text(paths, digests) for paths in groups.values()]
         files = ibis.memtable(
             [
                 {
-                    "filename": str(self._readable(path, digest)),
+                    FILE_COLUMN: str(self._readable(path, digest)),
                     "path": self._name(path),
-                    "written_on": datetime.fromtimestamp(path.stat().st_mtime, UTC)
-                    .astimezone(self.settings.zone)
-                    .date(),
+                    "written_on": self._written_on(path),
                     "filing_day": indexed[path].filing_day if path in indexed else self.settings.start_date,
                 }
                 for path, digest in digests.items()
             ],
-            schema={"filename": "string", "path": "string", "written_on": "date", "filing_day": "date"},
+            schema={FILE_COLUMN: "string", "path": "string", "written_on": "date", "filing_day": "date"},
         )
-        rows = (ibis.union(*parts) if len(parts) > 1 else parts[0]).inner_join(files, "filename")
+        rows = (ibis.union(*parts) if len(parts) > 1 else parts[0]).inner_join(files, FILE_COLUMN)
         return dating.filed(rows, self.settings).mutate(source_file=_.path)
 
-    def _text(self, paths: Sequence[Path], digests: dict[Path, str]) -> ir.Table:
+    def _written_on(self, path: Path) -> date:
+        return datetime.fromtimestamp(path.stat().st_mtime, UTC).astimezone(self.settings.zone).date()
+
+    def _text(self, paths: Sequence[Path], digests: Mapping[Path, str]) -> ir.Table:
         """Rows of files of one shape, canonical names, every column as text."""
         table = self.engine.read_parquet_with_rows([UPath(self._readable(path, digests[path])) for path in paths])
         mapped = self.settings.source.columns.mapped()
@@ -280,48 +241,46 @@ class FileSource:
             numbering = {"broken_line": table.broken_line, "source_row": table.source_row}
         else:
             places = positions(pq.read_schema(paths[0]).names, mapped, paths[0])
-            columns = {name: self._as_text(table[table.columns[place]]) for name, place in places.items()}
-            numbering = {"broken_line": ibis.null("string"), "source_row": table.file_row_number + 1}
+            columns = {name: self._as_text(name, table[table.columns[place]]) for name, place in places.items()}
+            numbering = {"broken_line": ibis.null("string"), "source_row": table[ROW_COLUMN] + 1}
         missing = {name: ibis.null("string") for name in schema.SOURCE_COLUMNS if name not in mapped}
-        return table.select("filename", **columns, **missing, **numbering)
+        return table.select(FILE_COLUMN, **columns, **missing, **numbering)
 
-    def _as_text(self, column: ir.Value) -> ir.StringValue:
+    def _as_text(self, name: str, column: ir.Value) -> ir.StringValue:
         """A typed column as this source would write it, so that numbers read the same way as in its csv files."""
         text = column.cast("string")
-        return text.replace(".", ",") if column.type().is_numeric() and self.settings.source.decimal == "," else text
-
-    def _index_file(self) -> Path:
-        return Path(str(self.workspace)) / "index.parquet"
-
-    def _stored(self) -> list[SourceFile]:
-        file = self._index_file()
-        return [SourceFile(**row) for row in pq.read_table(file).to_pylist()] if file.exists() else []
-
-    def _store(self, files: Sequence[SourceFile]) -> None:
-        rows = [{name: getattr(file, name) for name in INDEX_COLUMNS} for file in files]
-        types = {"size": pa.int64(), "mtime_ns": pa.int64(), "rows": pa.int64(), "undated_rows": pa.int64()}
-        types |= {name: pa.date32() for name in ("first_day", "last_day", "filing_day")}
-        staged = self._index_file().with_suffix(".staged")
-        staged.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(
-            pa.Table.from_pylist(rows, pa.schema([(name, types.get(name, pa.string())) for name in INDEX_COLUMNS])),
-            staged,
-        )
-        staged.replace(self._index_file())
+        is_number = name in NUMBERS and column.type().is_numeric()
+        return text.replace(".", ",") if is_number and self.settings.source.decimal == "," else text
 
 
-def _parquet_schema(path: Path, settings: Settings) -> None:
-    """Check that a Parquet file is whole and has the mapped columns."""
+def _check_parquet(path: Path, settings: Settings) -> None:
+    """Check that a file is Parquet, whole, and has the mapped columns."""
     try:
         found = pq.read_schema(path)
     except (pa.ArrowInvalid, OSError) as problem:
-        size = path.stat().st_size
+        if path.suffix.lower() != ".parquet":
+            raise SourceError(
+                f"{path}: is no csv, csv.gz, parquet or xlsx file. Remove it, or let source.path name only such files."
+            ) from problem
         raise SourceError(
-            f"{path}: is no whole Parquet file ({size:,} bytes; its end is missing or damaged). Deliver it again. ({problem})"
+            f"{path}: is no whole Parquet file ({path.stat().st_size:,} bytes; its end is missing or damaged). "
+            f"Deliver it again. ({problem})"
         ) from problem
     positions(found.names, settings.source.columns.mapped(), path)
+    if ROW_COLUMN in (name.lower() for name in found.names):
+        raise SourceError(f"{path}: has a column {ROW_COLUMN}, which the engine keeps for itself. Rename it.")
 
 
 def _shape(path: Path) -> tuple[str, ...]:
     """Names and types of a Parquet file's columns; files of one shape are read together."""
     return tuple(f"{column.name}:{column.type}" for column in pq.read_schema(path))
+
+
+def _day(value: Any) -> date | None:
+    return None if value is None or pd.isna(value) else pd.Timestamp(value).date()
+
+
+def _listed(texts: Sequence[str], separator: str = ", ") -> str:
+    """The first texts, and how many there are besides."""
+    more = [f"and {len(texts) - PROBLEMS_SHOWN:,} more"] if len(texts) > PROBLEMS_SHOWN else []
+    return separator.join([*texts[:PROBLEMS_SHOWN], *more])

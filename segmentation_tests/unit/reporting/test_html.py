@@ -55,7 +55,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def images(report):
-    return figures.images(report, dpi=40)
+    return figures.images(figures.drawn(report), dpi=40)
 
 
 @pytest.fixture(scope="module")

@@ -1,33 +1,26 @@
-"""Every knob of the pipeline: typed, validated and documented, read from one YAML file and `SEGMENTATION_*` variables.
+"""The shape of the configuration: every knob with its type, default, limits and unit.
 
-Belongs here: names, types, defaults, limits, and the one message a wrong value gives.
-Does not: acting on a setting. A unit is part of the name (`_days`, `_share`, `_rows`).
+Belongs here: names, what is allowed, and what a wrong value is told. Does not: reading files and variables (loading.py).
 """
 
-import os
 import re
-from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from segmentation_pipeline.core.naming import DEFAULT_ARCHETYPES, Archetype
-from segmentation_pipeline.errors import PipelineError
 
-CONFIG_VARIABLE = "SEGMENTATION_CONFIG"
-DEFAULT_CONFIG = Path("data/shop.yaml")
+VARIABLE_PREFIX = "SEGMENTATION_"
+NUMBERS = ("quantity", "unit_price", "amount")
+MEMORY_UNITS = {"KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+LEAST_MEMORY_BYTES = 64e6
 
 Feature = Literal["recency_days", "frequency", "monetary"]
 Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class ConfigurationError(PipelineError):
-    """The configuration cannot be used; the message names the file, the key and what is allowed."""
 
 
 class Section(BaseModel):
@@ -64,7 +57,7 @@ class Source(Section):
     """Where transaction lines come from and how to read them."""
 
     kind: Literal["files"] = "files"
-    path: str = Field(
+    path: Annotated[str, Field(min_length=1)] = Field(
         description="Glob of csv, csv.gz, parquet or xlsx files; %Y, %m and %d stand for digits of a date."
     )
     columns: Columns
@@ -72,10 +65,32 @@ class Source(Section):
         None, description="Of %Y %m %d %H %M %S, such as '%d/%m/%Y %H:%M'; without it, ISO 8601."
     )
     decimal: Literal[".", ","] = "."
-    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = Field(
-        None, description="csv; found if unset."
-    )
+    delimiter: str | None = Field(None, description="csv; found if unset.")
     encoding: str = Field("utf-8", description="csv, such as 'latin-1'.")
+
+    @field_validator("path")
+    @classmethod
+    def _local(cls, value: str) -> str:
+        if "://" in value:
+            raise ValueError("is an address; files are read from folders of this machine, so mount or copy them there")
+        return value
+
+    @field_validator("delimiter")
+    @classmethod
+    def _one_sign(cls, value: str | None) -> str | None:
+        sign = "\t" if value == "\\t" else value
+        if sign is not None and (len(sign) != 1 or not sign.isascii() or sign in '"\r\n'):
+            raise ValueError("give one sign, such as ';' or '\\t'")
+        return sign
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, value: str) -> str:
+        try:
+            "".encode(value)
+        except LookupError as problem:
+            raise ValueError("is no known encoding, such as utf-8, latin-1 or cp1252") from problem
+        return value
 
     @field_validator("timestamp_format")
     @classmethod
@@ -98,11 +113,19 @@ class Engine(Section):
     """The embedded query engine and what it may use."""
 
     kind: Literal["duckdb"] = "duckdb"
-    memory_limit: Annotated[str, Field(pattern=r"^\d+(\.\d+)? ?(KB|MB|GB|TB|KiB|MiB|GiB|TiB)$")] = "1GB"
+    memory_limit: str = "1GB"
     threads: Annotated[int, Field(ge=1)] = 2
     spill_folder: Path | None = Field(
         None, description="Where the engine puts what does not fit; <lake>/.spill if unset."
     )
+
+    @field_validator("memory_limit")
+    @classmethod
+    def _enough(cls, value: str) -> str:
+        found = re.fullmatch(rf"(\d+(?:\.\d+)?) ?({'|'.join(MEMORY_UNITS)})", value)
+        if found is None or float(found.group(1)) * MEMORY_UNITS[found.group(2)] < LEAST_MEMORY_BYTES:
+            raise ValueError("give a number and a unit, such as 800MB or 2GB, and at least 64MB")
+        return value
 
 
 class Cleaning(Section):
@@ -178,13 +201,13 @@ class Settings(BaseSettings):
     """The whole configuration of one shop."""
 
     model_config = SettingsConfigDict(
-        env_prefix="SEGMENTATION_", env_nested_delimiter="__", extra="forbid", frozen=True
+        env_prefix=VARIABLE_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True
     )
 
     source: Source
     shop: str = Field("Shop", description="The name in the report's title.")
     timezone: str = "UTC"
-    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "EUR"
+    currency: str = Field("EUR", description="ISO 4217 code.")
     start_date: date
     end_date: date | None = Field(None, description="The last day of a closed data set; leave out for a live feed.")
     lake: Path = Path("lake")
@@ -200,6 +223,13 @@ class Settings(BaseSettings):
     def _known_zone(cls, value: str) -> str:
         if value not in available_timezones():
             raise ValueError(f"{value!r} is no IANA time zone, such as Europe/London")
+        return value
+
+    @field_validator("currency")
+    @classmethod
+    def _three_letters(cls, value: str) -> str:
+        if not re.fullmatch("[A-Z]{3}", value):
+            raise ValueError("give the currency's three capital letters, such as EUR")
         return value
 
     @model_validator(mode="after")
@@ -224,91 +254,3 @@ class Settings(BaseSettings):
     def zone(self) -> ZoneInfo:
         """The shop's time zone."""
         return ZoneInfo(self.timezone)
-
-
-def load(file: Path) -> Settings:
-    """Read and validate one configuration file; relative paths in it are relative to its folder.
-
-    Raises:
-        ConfigurationError: The file is missing, is no YAML, or a key or value is not allowed.
-    """
-    if not file.is_file():
-        raise ConfigurationError(
-            f"{file}: there is no such configuration file. Name one with --config or ${CONFIG_VARIABLE}."
-        )
-    try:
-        content = yaml.safe_load(_with_environment(file.read_text(encoding="utf-8"), file))
-    except (yaml.YAMLError, ValueError) as problem:
-        raise ConfigurationError(f"{file}: is no YAML: {problem}") from problem
-    if not isinstance(content, dict):
-        raise ConfigurationError(f"{file}: expected keys such as source, start_date and lake, found {content!r:.60}")
-    try:
-        settings = Settings(**content)
-    except ValidationError as problem:
-        raise ConfigurationError(_in_plain_words(file, problem)) from None
-    return _anchored(settings, file.resolve().parent)
-
-
-def load_configured() -> Settings:
-    """The settings named by `SEGMENTATION_CONFIG`, or else by the example that `make run` uses."""
-    return load(Path(os.environ.get(CONFIG_VARIABLE) or DEFAULT_CONFIG))
-
-
-def _with_environment(text: str, file: Path) -> str:
-    """Replace `${NAME}` and `${NAME:-default}` by environment variables, so that no secret stands in a file."""
-
-    def value(match: re.Match[str]) -> str:
-        name, default = match.group("name"), match.group("default")
-        found = os.environ.get(name) or default
-        if found is None:
-            raise ConfigurationError(f"{file}: uses ${{{name}}}, and the environment variable {name} is not set")
-        return found
-
-    return re.sub(r"\$\{(?P<name>[A-Za-z_]\w*)(:-(?P<default>[^}]*))?\}", value, text)
-
-
-def _anchored(settings: Settings, folder: Path) -> Settings:
-    source = settings.source
-    if "://" not in source.path:
-        source = source.model_copy(update={"path": os.path.normpath(folder / source.path)})
-    spill = settings.engine.spill_folder
-    engine = settings.engine.model_copy(
-        update={"spill_folder": folder / spill if spill else folder / settings.lake / ".spill"}
-    )
-    return settings.model_copy(
-        update={
-            "source": source,
-            "engine": engine,
-            "lake": Path(os.path.normpath(folder / settings.lake)),
-            "reports": Path(os.path.normpath(folder / settings.reports)),
-        }
-    )
-
-
-def _in_plain_words(file: Path, problem: ValidationError) -> str:
-    lines = []
-    for error in problem.errors():
-        key = ".".join(str(part) for part in error["loc"]) or "(the whole file)"
-        if error["type"] == "extra_forbidden":
-            allowed = ", ".join(_allowed_keys(error["loc"][:-1]))
-            lines.append(f"{key}: is no known key; allowed here: {allowed}")
-        elif error["type"] == "missing":
-            lines.append(f"{key}: is required")
-        else:
-            message = error["msg"].removeprefix("Value error, ")
-            lines.append(f"{key}: {message}" + _given(error["input"]))
-    return f"{file}: the configuration cannot be used\n" + "\n".join(f"  {line}" for line in lines)
-
-
-def _given(value: Any) -> str:
-    return "" if isinstance(value, (Mapping, BaseModel)) else f" (given: {value!r:.80})"
-
-
-def _allowed_keys(path: tuple[int | str, ...]) -> list[str]:
-    model: type[BaseModel] = Settings
-    for part in path:
-        field = model.model_fields.get(str(part))
-        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
-            break
-        model = field.annotation
-    return list(model.model_fields)

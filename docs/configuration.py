@@ -1,0 +1,66 @@
+"""Writes configuration.md from the settings themselves; run by `make docs`.
+
+Belongs here: laying out names, types, defaults and descriptions. Does not: any of them (segmentation_pipeline/settings).
+"""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from segmentation_pipeline.settings import Settings
+
+HEAD = """\
+# Configuration
+
+One YAML file describes a shop; `data/shop.yaml` is a complete example. Only `source` and `start_date` are required. An unknown key or a bad
+value is one message that names the file, the key and what is allowed.
+
+- Relative paths are relative to the file's folder.
+- `${NAME}` and `${NAME:-default}` are replaced by environment variables, so that no secret stands in a file.
+- `SEGMENTATION_<KEY>` overrides a key, with two underscores between levels: `SEGMENTATION_ENGINE__THREADS=8`.
+
+This page is written by `make docs`.
+"""
+
+
+def tables(model: type[BaseModel], path: str) -> list[str]:
+    """A table of a section's own keys, and after it those of the sections below."""
+    own, below = [], []
+    for name, field in model.model_fields.items():
+        key = f"{path}{name}"
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            below += tables(kind, f"{key}.")
+        else:
+            own.append(f"| `{key}` | {_default(field.default)} | {_words(model, name, field.description)} |")
+    title = f"## {path.rstrip('.')}\n\n{_first_line(model)}\n" if path else "## The shop\n"
+    return [title, "| key | default | meaning |", "|---|---|---|", *own, "", *below]
+
+
+def _words(model: type[BaseModel], name: str, description: str | None) -> str:
+    if description is None:
+        raise SystemExit(f"{model.__name__}.{name} has no description")
+    return description.replace("|", "\\|")
+
+
+def _default(value: Any) -> str:
+    if value is PydanticUndefined:
+        return "required"
+    if value is None:
+        return "none"
+    if isinstance(value, tuple) and value and isinstance(value[0], BaseModel):
+        return f"{len(value)} archetypes"
+    shown = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return f"`{shown}`".replace("|", "\\|")
+
+
+def _first_line(model: type[BaseModel]) -> str:
+    return (model.__doc__ or "").strip().split("\n")[0]
+
+
+if __name__ == "__main__":
+    page = Path(__file__).with_suffix(".md")
+    page.write_text(HEAD + "\n" + "\n".join(tables(Settings, "")).rstrip() + "\n")
+    print(f"wrote {page}")  # noqa: T201

@@ -1,0 +1,88 @@
+"""Parquet files whose bytes depend on their rows alone.
+
+Belongs here: cutting a stream of sorted batches into one file per day, in row groups of a fixed size.
+Does not: producing the stream (engine.py), where files belong (lake.py).
+
+The engine's own writer breaks runs of equal values wherever its batches happen to end, so one night and a range of
+days would leave different bytes. Here rows are gathered into whole row groups first; memory is a few row groups.
+"""
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from upath import UPath
+
+ROWS_PER_GROUP = 122_880
+
+
+def write_file(batches: Iterator[pa.RecordBatch], schema: pa.Schema, file: UPath) -> None:
+    """Write a stream of batches into one file."""
+    with _writer(file, schema) as writer:
+        for group in _groups(batches, schema):
+            writer.write_table(group, row_group_size=ROWS_PER_GROUP)
+
+
+def write_by_day(batches: Iterator[pa.RecordBatch], schema: pa.Schema, files: Mapping[date, UPath], threads: int) -> None:
+    """Write a stream that is sorted by `date` into one file per day; a day without rows gets an empty file.
+
+    Args:
+        batches: Rows of the days of `files`, and of no other day.
+        schema: Columns and types of the files.
+        files: Where each day goes.
+        threads: Files encoded at once.
+    """
+    waiting = dict(files)
+    with ThreadPoolExecutor(threads) as pool:
+        written = []
+        for day, rows in _days(batches):
+            written.append(pool.submit(_write_day, rows, schema, waiting.pop(day)))
+            if len(written) > threads:
+                written.pop(0).result()
+        written += [pool.submit(_write_day, [], schema, file) for file in waiting.values()]
+        for each in written:
+            each.result()
+
+
+def _days(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[date, list[pa.RecordBatch]]]:
+    """The batches of each day in turn."""
+    current: date | None = None
+    gathered: list[pa.RecordBatch] = []
+    for batch in batches:
+        runs = pc.run_end_encode(batch.column("date"))
+        start = 0
+        for day, end in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
+            if day != current and current is not None:
+                yield current, gathered
+                gathered = []
+            current = day
+            gathered.append(batch.slice(start, end - start))
+            start = end
+    if current is not None:
+        yield current, gathered
+
+
+def _write_day(rows: list[pa.RecordBatch], schema: pa.Schema, file: UPath) -> None:
+    write_file(iter(rows), schema, file)
+
+
+def _groups(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
+    """Tables of exactly ROWS_PER_GROUP rows, the last one shorter, each in one piece."""
+    pending: list[pa.Table] = []
+    rows = 0
+    for batch in batches:
+        pending.append(pa.table(batch).cast(schema))
+        rows += batch.num_rows
+        while rows >= ROWS_PER_GROUP:
+            whole = pa.concat_tables(pending)
+            yield whole.slice(0, ROWS_PER_GROUP).combine_chunks()
+            pending, rows = [whole.slice(ROWS_PER_GROUP)], rows - ROWS_PER_GROUP
+    if rows:
+        yield pa.concat_tables(pending).combine_chunks()
+
+
+def _writer(file: UPath, schema: pa.Schema) -> pq.ParquetWriter:
+    return pq.ParquetWriter(str(file), schema, compression="zstd", store_decimal_as_integer=True)

@@ -1,0 +1,75 @@
+"""The index: what is known of each source file, so that unchanged files are never read again to find out.
+
+Belongs here: the entries, and the file they are kept in. Does not: finding files (discovery.py), measuring them (files.py).
+"""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+_TYPES = {str: pa.string(), int: pa.int64(), date: pa.date32(), date | None: pa.date32()}
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """What the index knows of one file.
+
+    `undated_rows` counts the rows without a usable day; `filing_day` is the day they are filed under; `path` is
+    relative to the folder before the glob's first wildcard, and is what `source_file` says; `settings` stands for the
+    part of the configuration that the entry depends on.
+    """
+
+    path: str
+    size: int
+    mtime_ns: int
+    sha256: str
+    rows: int
+    first_day: date | None
+    last_day: date | None
+    undated_rows: int
+    filing_day: date
+    settings: str
+
+    def holds(self, day: date) -> bool:
+        """Whether rows of this day can be in the file."""
+        in_span = self.first_day is not None and self.last_day is not None and self.first_day <= day <= self.last_day
+        return in_span or (self.undated_rows > 0 and day == self.filing_day)
+
+    def is_of(self, size: int, mtime_ns: int, settings: str) -> bool:
+        """Whether the entry still tells the truth about a file of this size and time, read by these settings."""
+        return (self.size, self.mtime_ns, self.settings) == (size, mtime_ns, settings)
+
+
+class Index:
+    """Entries in one Parquet file, which is replaced whole.
+
+    Args:
+        file: Where they are kept.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def load(self) -> dict[str, SourceFile]:
+        """Entries by path. Of an index that cannot be read, or is another version's, nothing is known: it is made again."""
+        try:
+            rows = pq.read_table(self._file).to_pylist()
+            return {row["path"]: SourceFile(**row) for row in rows}
+        except (OSError, pa.ArrowInvalid, TypeError, KeyError):
+            return {}
+
+    def save(self, entries: Sequence[SourceFile]) -> None:
+        """Replace the index."""
+        layout = pa.schema([(each.name, _TYPES[each.type]) for each in fields(SourceFile)])  # type: ignore[index]
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        staged = self._file.with_suffix(f".{uuid.uuid4().hex}.staged")
+        try:
+            pq.write_table(pa.Table.from_pylist([asdict(entry) for entry in entries], layout), staged)
+            staged.replace(self._file)
+        finally:
+            staged.unlink(missing_ok=True)

@@ -1,0 +1,45 @@
+"""Every knob of the pipeline: typed, validated and documented, read from one YAML file and `SEGMENTATION_*` variables.
+
+Belongs here: the shape of the configuration (shop.py), reading it and the one message a wrong value gives (loading.py).
+Does not: acting on a setting. A unit is part of the name (`_days`, `_share`, `_rows`).
+"""
+
+from segmentation_pipeline.settings.loading import (
+    CONFIG_VARIABLE,
+    DEFAULT_CONFIG,
+    ConfigurationError,
+    load,
+    load_configured,
+)
+from segmentation_pipeline.settings.shop import (
+    NUMBERS,
+    Cleaning,
+    Columns,
+    Engine,
+    Feature,
+    Model,
+    Rfm,
+    Schedule,
+    Section,
+    Settings,
+    Source,
+)
+
+__all__ = [
+    "CONFIG_VARIABLE",
+    "DEFAULT_CONFIG",
+    "NUMBERS",
+    "Cleaning",
+    "Columns",
+    "ConfigurationError",
+    "Engine",
+    "Feature",
+    "Model",
+    "Rfm",
+    "Schedule",
+    "Section",
+    "Settings",
+    "Source",
+    "load",
+    "load_configured",
+]

@@ -1,0 +1,155 @@
+"""Loading: one YAML file and `SEGMENTATION_*` variables become settings, or one message in plain words.
+
+Belongs here: finding the file, filling in variables, relative paths, wording what is wrong.
+Does not: what is allowed (shop.py).
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+from pydantic_settings import SettingsError
+
+from segmentation_pipeline.errors import PipelineError
+from segmentation_pipeline.settings.shop import VARIABLE_PREFIX, Settings
+
+CONFIG_VARIABLE = "SEGMENTATION_CONFIG"
+DEFAULT_CONFIG = Path("data/shop.yaml")
+
+_COMMENT_OR_VARIABLE = re.compile(r"^[ \t]*#.*$|\$\{(?P<name>[A-Za-z_]\w*)(:-(?P<default>[^}]*))?\}", re.MULTILINE)
+
+
+class ConfigurationError(PipelineError):
+    """The configuration cannot be used; the message names the file, the key and what is allowed."""
+
+
+def load(file: Path) -> Settings:
+    """Read and validate one configuration file; relative paths in it are relative to its folder.
+
+    Raises:
+        ConfigurationError: The file is missing, is no YAML, or a key or value, here or in a variable, is not allowed.
+    """
+    if not file.is_file():
+        raise ConfigurationError(
+            f"{file}: there is no such configuration file. Name one with --config or ${CONFIG_VARIABLE}."
+        )
+    try:
+        content = yaml.safe_load(_filled_in(file.read_text(encoding="utf-8-sig"), file))
+    except (yaml.YAMLError, ValueError) as problem:
+        raise ConfigurationError(f"{file}: is no YAML: {problem}") from problem
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        raise ConfigurationError(f"{file}: expected keys such as source, start_date and lake, found {content!r:.60}")
+    _refuse_stray_variables()
+    try:
+        settings = Settings(**content)
+    except ValidationError as problem:
+        raise ConfigurationError(_in_plain_words(file, problem)) from None
+    except SettingsError as problem:
+        raise ConfigurationError(f"An environment variable {VARIABLE_PREFIX}* cannot be used: {problem}") from problem
+    return _anchored(settings, file.resolve().parent)
+
+
+def load_configured() -> Settings:
+    """The settings named by `SEGMENTATION_CONFIG`, or else by the example that `make run` uses."""
+    return load(Path(os.environ.get(CONFIG_VARIABLE) or DEFAULT_CONFIG))
+
+
+def _filled_in(text: str, file: Path) -> str:
+    """Replace `${NAME}` and `${NAME:-default}` outside comments, so that no secret stands in a file."""
+
+    def value(match: re.Match[str]) -> str:
+        name, default = match.group("name"), match.group("default")
+        if name is None:
+            return match.group()
+        found = os.environ.get(name) or default
+        if found is None:
+            raise ConfigurationError(
+                f"{file}: uses ${{{name}}}, and the environment variable {name} is not set. "
+                f"Set it, or write ${{{name}:-default}}."
+            )
+        return found
+
+    return _COMMENT_OR_VARIABLE.sub(value, text)
+
+
+def _refuse_stray_variables() -> None:
+    """A misspelt section would otherwise be ignored in silence; a misspelt key below one is refused like a file's."""
+    for variable in os.environ:
+        section, separator, _key = variable.upper().removeprefix(VARIABLE_PREFIX).partition("__")
+        known = [name.upper() for name in Settings.model_fields]
+        if variable.upper().startswith(VARIABLE_PREFIX) and separator and section not in known:
+            raise ConfigurationError(
+                f"The environment variable {variable} sets nothing: {section.lower()} is no known key; "
+                f"allowed: {', '.join(Settings.model_fields)}"
+            )
+
+
+def _anchored(settings: Settings, folder: Path) -> Settings:
+    """Paths as they are from anywhere: relative ones start at the configuration's folder, `~` is the user's."""
+
+    def anchored(path: Path | str) -> Path:
+        return Path(os.path.normpath(folder / Path(path).expanduser()))
+
+    lake = anchored(settings.lake)
+    spill = settings.engine.spill_folder
+    return settings.model_copy(
+        update={
+            "source": settings.source.model_copy(update={"path": str(anchored(settings.source.path))}),
+            "engine": settings.engine.model_copy(
+                update={"spill_folder": anchored(spill) if spill else lake / ".spill"}
+            ),
+            "lake": lake,
+            "reports": anchored(settings.reports),
+        }
+    )
+
+
+def _in_plain_words(file: Path, problem: ValidationError) -> str:
+    lines = [f"  {_key(error)}: {_wrong(error)}{_origin(error)}" for error in problem.errors()]
+    return "\n".join([f"{file}: the configuration cannot be used", *lines])
+
+
+def _key(error: ErrorDetails) -> str:
+    return ".".join(str(part) for part in error["loc"]) or "(the whole file)"
+
+
+def _wrong(error: ErrorDetails) -> str:
+    """What is wrong with one key, and what is allowed."""
+    kind, given = error["type"], error["input"]
+    if kind == "extra_forbidden":
+        allowed = _allowed_keys(error["loc"][:-1])
+        close = get_close_matches(str(error["loc"][-1]), allowed, n=1)
+        return f"is no known key; {f'did you mean {close[0]}? ' if close else ''}allowed here: {', '.join(allowed)}"
+    if kind == "missing":
+        return "is required"
+    if kind in ("model_type", "model_attributes_type", "dict_type"):
+        return f"expected keys below it: {', '.join(_allowed_keys(error['loc']))} (given: {given!r:.80})"
+    told = "is no day, such as 2025-07-31" if kind.startswith("date_") else error["msg"].removeprefix("Value error, ")
+    return told if isinstance(given, (Mapping, BaseModel)) else f"{told} (given: {given!r:.80})"
+
+
+def _origin(error: ErrorDetails) -> str:
+    """The environment variable that a value comes from, where it does not come from the file."""
+    name = VARIABLE_PREFIX + "__".join(str(part) for part in error["loc"]).upper()
+    return f", from the environment variable {name}" if name in map(str.upper, os.environ) else ""
+
+
+def _allowed_keys(path: tuple[int | str, ...]) -> list[str]:
+    model: type[BaseModel] = Settings
+    for part in path:
+        if isinstance(part, int):
+            continue
+        field = model.model_fields.get(part)
+        annotation = field.annotation if field else None
+        model = next((each for each in (annotation, *get_args(annotation)) if _is_section(each)), model)
+    return list(model.model_fields)
+
+
+def _is_section(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)

@@ -1,0 +1,152 @@
+"""The code location: what a data engineer finds in the UI before anything has run."""
+
+import subprocess
+import sys
+from datetime import UTC, date, datetime
+
+import dagster as dg
+import pytest
+
+from segmentation_pipeline.build import build_definitions
+from segmentation_pipeline.core import schema
+from segmentation_pipeline.settings import Settings
+
+GROUPS = {
+    "ingestion": {"raw_transactions"},
+    "cleaning": {"clean_transactions", "quarantined_transactions", "cleaning_profile"},
+    "features": {"customer_orders", "customer_returns", "rfm_features"},
+    "exploration": {"feature_exploration"},
+    "model": {"k_diagnostics", "segmentation_model"},
+    "segments": {"customer_segments", "segment_profiles"},
+    "reporting": {"segment_report"},
+}
+
+
+@pytest.fixture(scope="module")
+def definitions(small_shop: Settings) -> dg.Definitions:
+    return build_definitions(small_shop)
+
+
+@pytest.fixture(scope="module")
+def graph(definitions):
+    return definitions.resolve_asset_graph()
+
+
+def test_every_asset_is_in_its_group(graph):
+    found: dict[str, set[str]] = {}
+    for node in graph.asset_nodes:
+        found.setdefault(node.group_name, set()).add(node.key.path[-1])
+    assert found == GROUPS
+
+
+def test_every_asset_says_what_it_is_who_owns_it_and_how_it_is_made(graph):
+    for node in graph.asset_nodes:
+        assert node.description and len(node.description) > 40, node.key
+        assert node.owners == ["team:data"], node.key
+        assert node.kinds, node.key
+        assert node.tags["stage"] == node.group_name
+
+
+def test_every_table_shows_its_columns_and_where_they_come_from(graph):
+    for node in graph.asset_nodes:
+        asset = node.key.path[-1]
+        if asset == "segment_report":
+            continue
+        shown = node.metadata["dagster/column_schema"]
+        assert [column.name for column in shown.columns] == schema.TABLES[asset].names
+        assert all(column.description for column in shown.columns), asset
+
+
+def test_column_lineage_names_columns_that_exist_in_assets_upstream(graph):
+    for layout in schema.TABLES.values():
+        upstream = graph.get_ancestor_asset_keys(dg.AssetKey(layout.asset))
+        for column in layout.columns:
+            for origin in column.sources:
+                asset, name = origin.split(".")
+                assert name in schema.TABLES[asset].names, origin
+                assert dg.AssetKey(asset) in upstream, f"{layout.asset}.{column.name} <- {origin}"
+
+
+def test_daily_assets_share_the_shops_calendar_and_the_model_has_none(graph, small_shop):
+    for node in graph.asset_nodes:
+        if node.group_name == "model":
+            assert node.partitions_def is None
+        else:
+            keys = node.partitions_def.get_partition_keys()
+            assert keys[0] == small_shop.start_date.isoformat()
+            assert keys[-1] == small_shop.end_date.isoformat()
+            assert len(keys) == 20
+
+
+def test_a_live_feed_ends_with_the_day_that_ended_last(small_shop):
+    live = build_definitions(small_shop.model_copy(update={"end_date": None})).resolve_asset_graph()
+    days = live.get(dg.AssetKey("raw_transactions")).partitions_def
+    just_before_midnight_in_london = datetime(2025, 7, 10, 22, 59, tzinfo=UTC)
+    just_after = datetime(2025, 7, 10, 23, 1, tzinfo=UTC)
+    assert days.get_partition_keys(just_before_midnight_in_london)[-1] == "2025-07-09"
+    assert days.get_partition_keys(just_after)[-1] == "2025-07-10"
+
+
+def test_returns_read_the_look_back_window_and_features_the_whole_history(graph):
+    def upstream_of(asset: str, day: str, upstream: str) -> list[str]:
+        days = graph.get(dg.AssetKey(asset)).partitions_def
+        mapping = graph.get_partition_mapping(dg.AssetKey(asset), dg.AssetKey(upstream))
+        subset = days.empty_subset().with_partition_keys([day])
+        mapped = mapping.get_upstream_mapped_partitions_result_for_partitions(subset, days, days)
+        return sorted(mapped.partitions_subset.get_partition_keys())
+
+    assert upstream_of("customer_returns", "2025-07-20", "clean_transactions")[0] == "2025-07-01"
+    assert upstream_of("rfm_features", "2025-07-03", "customer_orders") == ["2025-07-01", "2025-07-02", "2025-07-03"]
+
+
+def test_the_nightly_job_leaves_the_model_alone_and_the_refit_job_touches_nothing_else(definitions):
+    def assets_of(job: str) -> set[str]:
+        return {key.path[-1] for key in definitions.resolve_job_def(job).asset_layer.executable_asset_keys}
+
+    assert assets_of("refit_model") == GROUPS["model"]
+    assert assets_of("nightly_refresh") == set().union(*GROUPS.values()) - GROUPS["model"]
+
+
+@pytest.mark.parametrize(
+    ("night", "day"),
+    [
+        (datetime(2025, 7, 11, 2, 0, tzinfo=UTC), "2025-07-10"),  # 03:00 in London, in summer
+        (datetime(2025, 7, 2, 2, 0, tzinfo=UTC), "2025-07-01"),
+    ],
+)
+def test_the_schedule_requests_the_day_that_has_just_ended_with_the_day_as_run_key(definitions, night, day):
+    schedule = definitions.resolve_schedule_def("nightly_refresh_schedule")
+    with dg.DagsterInstance.ephemeral() as instance:
+        tick = schedule.evaluate_tick(
+            dg.build_schedule_context(
+                instance, scheduled_execution_time=night, repository_def=definitions.get_repository_def()
+            )
+        )
+    (request,) = tick.run_requests
+    assert (request.run_key, request.partition_key) == (day, day)
+    assert schedule.execution_timezone == "Europe/London"
+
+
+def test_the_schedule_skips_a_night_after_the_end_of_a_closed_data_set(definitions):
+    schedule = definitions.resolve_schedule_def("nightly_refresh_schedule")
+    with dg.DagsterInstance.ephemeral() as instance:
+        tick = schedule.evaluate_tick(
+            dg.build_schedule_context(instance, scheduled_execution_time=datetime(2026, 1, 1, 3, tzinfo=UTC))
+        )
+    assert not tick.run_requests
+    assert "end_date 2025-07-20" in tick.skip_message
+
+
+def test_loading_the_definitions_imports_nothing_heavy(small_shop):
+    probe = (
+        "import sys, segmentation_pipeline.build; "
+        "print([name for name in ('sklearn', 'matplotlib', 'great_expectations', 'pyspark', 'scipy') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_calendar_day_is_a_day_in_the_shops_zone(graph):
+    window = graph.get(dg.AssetKey("raw_transactions")).partitions_def.time_window_for_partition_key("2025-07-05")
+    assert window.start.astimezone(UTC) == datetime(2025, 7, 4, 23, 0, tzinfo=UTC)
+    assert window.start.date() == date(2025, 7, 5)

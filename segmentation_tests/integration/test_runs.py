@@ -1,0 +1,162 @@
+"""Runs as the UI launches them: one day, a range in one run, a refit, and what stands in the lake afterwards."""
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+
+import dagster as dg
+import pyarrow.parquet as pq
+import pytest
+
+from segmentation_pipeline.build import build_definitions, build_resources
+from segmentation_pipeline.core import schema
+from segmentation_pipeline.resources.lake import MissingPartitions
+from segmentation_pipeline.resources.model_store import NoModelInForce
+from segmentation_pipeline.settings import Settings
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+TRANSACTIONS = ["raw_transactions", "clean_transactions", "quarantined_transactions", "cleaning_profile"]
+FEATURES = ["customer_orders", "customer_returns", "rfm_features"]
+FIRST, LAST = date(2025, 7, 1), date(2025, 7, 20)
+
+
+class Runner:
+    """Runs jobs of one shop on an instance of its own."""
+
+    def __init__(self, settings: Settings, instance: dg.DagsterInstance) -> None:
+        self.resources = build_resources(settings)
+        self.definitions = build_definitions(settings, self.resources)
+        self.instance = instance
+        self.lake = self.resources["lake"]
+
+    def range(self, assets: list[str], first: date, last: date) -> dg.ExecuteInProcessResult:
+        tags = {
+            "dagster/asset_partition_range_start": first.isoformat(),
+            "dagster/asset_partition_range_end": last.isoformat(),
+        }
+        return self._job("nightly_refresh", asset_selection=_keys(assets), tags=tags)
+
+    def night(self, day: date, assets: list[str] | None = None) -> dg.ExecuteInProcessResult:
+        selection = _keys(assets) if assets else None
+        return self._job("nightly_refresh", partition_key=day.isoformat(), asset_selection=selection)
+
+    def refit(self) -> dg.ExecuteInProcessResult:
+        return self._job("refit_model")
+
+    def bytes_of(self, asset: str) -> dict[str, bytes]:
+        return {file.parent.name: file.read_bytes() for file in (self.lake.root / asset).glob("date=*/*.parquet")}
+
+    def _job(self, name: str, **options: object) -> dg.ExecuteInProcessResult:
+        return self.definitions.resolve_job_def(name).execute_in_process(
+            instance=self.instance, run_config=QUIET, **options
+        )
+
+
+def _keys(assets: list[str]) -> list[dg.AssetKey]:
+    return [dg.AssetKey(asset) for asset in assets]
+
+
+@pytest.fixture(scope="module")
+def runner(small_shop: Settings) -> Iterator[Runner]:
+    """A shop whose days are ingested in one range run, with features and a model of the last day."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        runner = Runner(small_shop, instance)
+        runner.range([*TRANSACTIONS, *FEATURES[:2]], FIRST, LAST)
+        runner.night(LAST, ["rfm_features"])
+        runner.refit()
+        yield runner
+
+
+@pytest.fixture
+def empty(small_shop: Settings, tmp_path) -> Iterator[Runner]:
+    """The same shop with an empty lake."""
+    moved = small_shop.model_copy(update={"lake": tmp_path / "lake", "reports": tmp_path / "reports"})
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield Runner(moved, instance)
+
+
+def test_a_range_is_one_run_and_materializes_every_day(runner):
+    for asset in [*TRANSACTIONS, *FEATURES[:2]]:
+        assert len(runner.instance.get_materialized_partitions(dg.AssetKey(asset))) == 20
+        runs = {
+            record.run_id for record in runner.instance.fetch_materializations(dg.AssetKey(asset), limit=20).records
+        }
+        assert len(runs) == 1
+        assert runner.lake.days(asset) == [FIRST + timedelta(days=number) for number in range(20)]
+
+
+def test_each_day_shows_its_own_row_count(runner):
+    records = runner.instance.fetch_materializations(dg.AssetKey("raw_transactions"), limit=20).records
+    shown = {
+        record.partition_key: record.asset_materialization.metadata["dagster/partition_row_count"].value
+        for record in records
+    }
+    stored = {
+        day.isoformat(): pq.read_metadata(str(runner.lake.file("raw_transactions", day))).num_rows
+        for day in runner.lake.days("raw_transactions")
+    }
+    assert shown == stored
+    assert len(set(shown.values())) > 5
+
+
+def test_nights_one_by_one_leave_the_same_bytes_as_one_range(runner, empty):
+    for number in range(20):
+        empty.night(FIRST + timedelta(days=number), [*TRANSACTIONS, *FEATURES[:2]])
+    for asset in [*TRANSACTIONS, *FEATURES[:2]]:
+        assert empty.bytes_of(asset) == runner.bytes_of(asset), asset
+
+
+def test_a_whole_night_scores_with_the_model_in_force_and_draws_its_report(runner):
+    assert runner.night(LAST).success
+    model = runner.resources["models"]
+    assert model.in_force() == 1
+    segments = runner.lake.engine.to_pandas(runner.lake.read(schema.CUSTOMER_SEGMENTS, [LAST]))
+    features = runner.lake.engine.to_pandas(runner.lake.read(schema.RFM_FEATURES, [LAST]))
+    assert sorted(segments["customer_id"]) == sorted(features["customer_id"])
+    assert set(segments["model_version"]) == {1}
+    page = runner.resources["reports"].page(LAST).read_text()
+    assert all(name in page for name in set(segments["segment"]))
+    event = runner.instance.get_latest_materialization_event(dg.AssetKey("segment_report"))
+    shown = event.asset_materialization.metadata
+    assert "data:image/png;base64," in shown["segment_profile"].value
+    assert "data:image/png;base64," in shown["elbow_and_silhouette"].value
+
+
+def test_a_range_of_snapshots_gives_each_day_what_its_own_night_gives(runner, empty):
+    days = [LAST - timedelta(days=1), LAST]
+    runner.range(["rfm_features", "customer_segments", "segment_profiles"], *days)
+    ranged = {asset: runner.bytes_of(asset) for asset in ("rfm_features", "customer_segments", "segment_profiles")}
+    for day in days:
+        runner.night(day, list(ranged))
+    assert {asset: runner.bytes_of(asset) for asset in ranged} == ranged
+
+
+def test_a_missing_partition_is_named_and_nothing_is_written(empty):
+    empty.range(TRANSACTIONS, FIRST, FIRST + timedelta(days=4))
+    with pytest.raises(
+        MissingPartitions, match=r"clean_transactions lacks 3 of the 8 days needed: 2025-07-06 to 2025-07-08"
+    ):
+        empty.range(["customer_orders"], FIRST, FIRST + timedelta(days=7))
+    assert not empty.lake.days("customer_orders")
+
+
+def test_scoring_without_a_model_says_which_job_to_run(empty):
+    empty.range([*TRANSACTIONS, *FEATURES[:2]], FIRST, FIRST + timedelta(days=4))
+    day = FIRST + timedelta(days=4)
+    empty.night(day, ["rfm_features"])
+    with pytest.raises(NoModelInForce, match="refit_model"):
+        empty.night(day, ["customer_segments"])
+
+
+def test_a_refit_adds_a_version_with_the_same_content_for_the_same_input(runner):
+    first = runner.resources["models"].load(1)
+    runner.definitions.resolve_job_def("refit_model").execute_in_process(
+        instance=runner.instance,
+        run_config={**QUIET, "ops": {"k_diagnostics": {"config": {"as_of": LAST.isoformat()}}}},
+    )
+    models = runner.resources["models"]
+    again = models.load(models.in_force())
+    assert models.in_force() == models.versions()[-1] > 1
+    assert again.segments == first.segments
+    assert again.scalings == first.scalings
+    assert dict(again.card) == dict(first.card)
+    models.put_in_force(1)

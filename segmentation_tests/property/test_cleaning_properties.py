@@ -1,0 +1,198 @@
+"""Cleaning, whatever the source sends: nothing is lost, nothing counted twice, nothing depends on order."""
+
+from datetime import date, datetime
+from decimal import Decimal
+
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from segmentation_pipeline.core import cleaning, profiling, schema
+from segmentation_pipeline.settings import Cleaning, Columns, Settings, Source
+
+DAY = date(2011, 6, 1)
+SHOP = Settings(
+    source=Source(path="*.csv", columns=Columns(**{each: each for each in schema.SOURCE_COLUMNS if each != "amount"})),
+    timezone="Europe/London",
+    start_date=date(2011, 1, 1),
+)
+KEEPS_COPIES = Cleaning(reject_duplicates=False)
+LARGEST = Decimal(10) ** 13
+
+NOTHING = st.sampled_from([None, "", "  ", "NULL", "nan", "N/A"])
+BLANKS = st.sampled_from(["", " ", "\t"])
+GOOD_IDS = st.sampled_from(["536365", "C536366", "17850.0", " 17850 "])
+IDS = st.one_of(GOOD_IDS, GOOD_IDS, NOTHING, st.text("0123456789.AC- ", max_size=6))
+WORDS = st.one_of(
+    NOTHING, st.sampled_from(["POST", "gift_1", "85123A"]), st.text(max_size=5).filter(lambda s: "\0" not in s)
+)
+JUNK = st.sampled_from(["x", "1,5", "--1", "1.2.3", "infinity", "1e", "£2", "0x1F", "99999999999999999999"])
+
+
+@st.composite
+def numbers(draw, exact):
+    """The text of a number, with the number itself, or None where it is none."""
+    number = draw(st.one_of(exact, exact, exact, st.none()))
+    if number is None:
+        return draw(st.one_of(NOTHING, JUNK)), None
+    return f"{draw(BLANKS)}{number}{draw(BLANKS)}", Decimal(number)
+
+
+QUANTITIES = numbers(st.one_of(st.integers(-20, 20), st.integers(1, 9), st.integers(-(10**13), 10**13)))
+PRICES = numbers(
+    st.one_of(
+        st.decimals(-5, 50, places=2),
+        st.decimals(Decimal("0.01"), 50, places=2),
+        st.decimals(Decimal("-0.0002"), Decimal("0.0002"), places=4),
+        st.decimals(-(10**12), 10**13, places=4),
+    )
+)
+THAT_DAY = st.datetimes(min_value=datetime(2011, 6, 1), max_value=datetime(2011, 6, 1, 23, 59, 59)).map(str)
+MOMENTS = st.one_of(
+    THAT_DAY,
+    THAT_DAY,
+    NOTHING,
+    st.sampled_from(
+        ["2011-06-01", "2011-05-31T23:30:00Z", "2011-06-01T23:30:00Z", "2001-01-01", "2999-01-01", "soon", "infinity"]
+    ),
+)
+
+
+@st.composite
+def transaction_lines(draw, max_size=40):
+    """Messy raw rows of one day, numbered, with the money a careful reader sees in each; some are copies of others."""
+    line = st.fixed_dictionaries(
+        {
+            "invoice_id": IDS,
+            "product_id": WORDS,
+            "description": WORDS,
+            "quantity": QUANTITIES,
+            "unit_price": PRICES,
+            "customer_id": IDS,
+            "invoiced_at": MOMENTS,
+            "country": WORDS,
+            "broken_line": st.sampled_from([None] * 9 + ["1;2;3"]),
+        }
+    )
+    drawn = draw(st.lists(line, max_size=max_size // 2))
+    copied = draw(st.lists(st.sampled_from(drawn), max_size=max_size // 2)) if drawn else []
+    rows = []
+    for number, each in enumerate([*drawn, *copied], start=1):
+        (quantity_text, quantity), (price_text, price) = each["quantity"], each["unit_price"]
+        money = quantity * price if quantity is not None and price is not None else Decimal(0)
+        rows.append(
+            {
+                **each,
+                "date": DAY,
+                "source_file": draw(st.sampled_from(["a.csv", "b.csv"])),
+                "source_row": number,
+                "quantity": quantity_text,
+                "unit_price": price_text,
+                "money": money if abs(money) < LARGEST else Decimal(0),
+            }
+        )
+    return rows
+
+
+many = settings(
+    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+
+
+def results_for(shop):
+    def results(raw):
+        classified = cleaning.classify(raw, shop)
+        accepted, rejected = cleaning.accepted(classified, shop), cleaning.rejected(classified)
+        profile = profiling.cleaning_profile(raw, accepted, rejected, shop)
+        return {
+            "accepted": accepted.order_by("source_row"),
+            "rejected": rejected.order_by("source_row"),
+            "profile": profile,
+        }
+
+    return results
+
+
+@pytest.fixture(scope="session")
+def judge(prepared):
+    return prepared(schema.RAW_TRANSACTIONS, results_for(SHOP))
+
+
+@pytest.fixture(scope="session")
+def judge_with_copies(prepared):
+    return prepared(schema.RAW_TRANSACTIONS, results_for(SHOP.model_copy(update={"cleaning": KEEPS_COPIES})))
+
+
+@many
+@given(lines=transaction_lines())
+def test_every_row_is_accepted_or_quarantined_once(judge, lines):
+    accepted, rejected = judge(lines, "accepted", "rejected")
+    numbers = [*accepted["source_row"], *rejected["source_row"]]
+    assert sorted(numbers) == [line["source_row"] for line in lines]
+
+
+@many
+@given(lines=transaction_lines())
+def test_money_and_rows_of_the_source_are_those_accepted_and_quarantined(judge, lines):
+    (profile,) = judge(lines, "profile")
+    rows, money = (profile.groupby("measure")[column].sum() for column in ("rows", "amount"))
+    assert rows.get("raw", 0) == rows.get("accepted", 0) + rows.get("quarantined", 0) == len(lines)
+    assert money.get("raw", 0) == money.get("accepted", 0) + money.get("quarantined", 0)
+    assert money.get("raw", 0) == sum(line["money"] for line in lines)
+
+
+@many
+@given(lines=transaction_lines())
+def test_every_rejected_row_has_the_first_of_its_rules_as_reason_and_stays_as_it_came(judge, lines):
+    (rejected,) = judge(lines, "rejected")
+    precedence = {rule.reason: place for place, rule in enumerate(cleaning.RULES)}
+    came = {line["source_row"]: line for line in lines}
+    for row in rejected.to_dict("records"):
+        places = [precedence[reason] for reason in row["failed_rules"]]
+        assert places == sorted(set(places))
+        assert row["reason"] == row["failed_rules"][0]
+        for column in (*schema.SOURCE_COLUMNS, "broken_line"):
+            expected = came[row["source_row"]].get(column)
+            assert row[column] == expected or (expected is None and pd.isna(row[column]))
+
+
+@many
+@given(lines=transaction_lines())
+def test_accepted_lines_written_out_again_are_accepted_unchanged(judge_with_copies, lines):
+    (accepted,) = judge_with_copies(lines, "accepted")
+    written = [
+        {
+            column: None if pd.isna(value) else value if column in {"date", "source_row"} else str(value)
+            for column, value in row.items()
+        }
+        for row in accepted.drop(columns=["amount", "line_kind"]).to_dict("records")
+    ]
+    again, rejected = judge_with_copies(written, "accepted", "rejected")
+    assert rejected.empty
+    pd.testing.assert_frame_equal(again, accepted)
+
+
+@many
+@given(lines=transaction_lines(), random=st.randoms(use_true_random=False))
+def test_the_order_of_rows_changes_nothing(judge, lines, random):
+    shuffled = list(lines)
+    random.shuffle(shuffled)
+    parts = ("accepted", "rejected")
+    for first, second in zip(judge(lines, *parts), judge(shuffled, *parts), strict=True):
+        pd.testing.assert_frame_equal(first, second)
+
+
+@many
+@given(lines=transaction_lines())
+def test_of_rows_with_the_same_text_only_the_first_can_be_accepted(judge, lines):
+    columns = (*schema.SOURCE_COLUMNS, "broken_line")
+    first: dict[tuple[object, ...], tuple[str, int]] = {}
+    for line in lines:
+        text, place = tuple(line.get(column) for column in columns), (line["source_file"], line["source_row"])
+        first[text] = min(first.get(text, place), place)
+    accepted, rejected = judge(lines, "accepted", "rejected")
+    kept = set(zip(accepted["source_file"], accepted["source_row"], strict=True))
+    assert kept <= set(first.values())
+    copies = rejected[["exact_duplicate" in rules for rules in rejected["failed_rules"]]]
+    assert len(copies) == len(lines) - len(first)

@@ -1,0 +1,204 @@
+"""The configuration: what is read from where, and the one message that a wrong key or value gives."""
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+import yaml
+
+from segmentation_pipeline.settings import ConfigurationError, load, load_configured
+
+MINIMAL = {
+    "source": {
+        "path": "landing/*.csv",
+        "columns": {"customer_id": "Customer", "invoiced_at": "When", "amount": "Total"},
+    },
+    "start_date": "2025-03-01",
+}
+
+
+def merged(base: dict, changes: dict) -> dict:
+    both = {**base}
+    for key, value in changes.items():
+        both[key] = merged(base[key], value) if isinstance(value, dict) and isinstance(base.get(key), dict) else value
+    return both
+
+
+def written(folder: Path, changes: dict | None = None) -> Path:
+    file = folder / "shop.yaml"
+    file.write_text(yaml.safe_dump(merged(MINIMAL, changes or {})))
+    return file
+
+
+def refusal(file: Path) -> str:
+    with pytest.raises(ConfigurationError) as refused:
+        load(file)
+    return str(refused.value)
+
+
+def test_a_source_and_a_first_day_are_enough(tmp_path):
+    settings = load(written(tmp_path))
+    assert settings.start_date == date(2025, 3, 1)
+    assert settings.end_date is None
+    assert settings.source.columns.mapped() == MINIMAL["source"]["columns"]
+    assert (settings.model.min_k, settings.model.max_k, settings.rfm.return_window_days) == (2, 8, 90)
+
+
+def test_relative_paths_start_at_the_folder_of_the_file(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    file = written(tmp_path, {"lake": "../lake", "reports": "out", "engine": {"spill_folder": "spill"}})
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    settings = load(file)
+    assert settings.source.path == str(tmp_path / "landing" / "*.csv")
+    assert settings.lake == tmp_path.parent / "lake"
+    assert settings.reports == tmp_path / "out"
+    assert settings.engine.spill_folder == tmp_path / "spill"
+
+
+def test_absolute_paths_and_the_home_folder_stay_what_they_are(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    settings = load(written(tmp_path, {"lake": "/srv/lake", "source": {"path": "~/sales/**/*.parquet"}}))
+    assert settings.lake == Path("/srv/lake")
+    assert settings.engine.spill_folder == Path("/srv/lake/.spill")
+    assert settings.source.path == str(tmp_path / "home" / "sales" / "**" / "*.parquet")
+
+
+def test_an_environment_variable_wins_over_the_file(tmp_path, monkeypatch):
+    file = written(tmp_path, {"engine": {"threads": 2, "memory_limit": "800MB"}, "currency": "GBP"})
+    monkeypatch.setenv("SEGMENTATION_ENGINE__THREADS", "7")
+    monkeypatch.setenv("SEGMENTATION_CURRENCY", "USD")
+    settings = load(file)
+    assert (settings.engine.threads, settings.engine.memory_limit, settings.currency) == (7, "800MB", "USD")
+
+
+def test_a_wrong_value_from_the_environment_names_its_variable(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEGMENTATION_ENGINE__THREADS", "many")
+    message = refusal(written(tmp_path))
+    assert "engine.threads: " in message
+    assert "'many'" in message
+    assert "SEGMENTATION_ENGINE__THREADS" in message
+
+
+@pytest.mark.parametrize("variable", ["SEGMENTATION_ENGINE__THREDS", "SEGMENTATION_ENGIN__THREADS"])
+def test_a_misspelt_environment_variable_is_refused(tmp_path, monkeypatch, variable):
+    monkeypatch.setenv(variable, "7")
+    message = refusal(written(tmp_path))
+    assert "is no known key" in message
+
+
+def test_an_environment_variable_that_is_no_json_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEGMENTATION_MODEL__FEATURES", "monetary")
+    assert "SEGMENTATION_" in refusal(written(tmp_path))
+
+
+def test_variables_in_the_file_are_filled_in_or_take_their_default(tmp_path, monkeypatch):
+    monkeypatch.setenv("SHOP_NAME", "Corner Shop")
+    monkeypatch.delenv("SHOP_CURRENCY", raising=False)
+    settings = load(written(tmp_path, {"shop": "${SHOP_NAME}", "currency": "${SHOP_CURRENCY:-GBP}"}))
+    assert (settings.shop, settings.currency) == ("Corner Shop", "GBP")
+
+
+def test_a_variable_that_is_not_set_is_named_unless_it_stands_in_a_comment(tmp_path, monkeypatch):
+    monkeypatch.delenv("SHOP_NAME", raising=False)
+    file = written(tmp_path)
+    file.write_text("# shop: ${SHOP_NAME}\n" + file.read_text())
+    assert load(file).shop == "Shop"
+    message = refusal(written(tmp_path, {"shop": "${SHOP_NAME}"}))
+    assert str(file) in message
+    assert "SHOP_NAME is not set" in message
+
+
+def test_the_configuration_in_use_is_the_one_the_variable_names(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEGMENTATION_CONFIG", str(written(tmp_path, {"shop": "Named"})))
+    assert load_configured().shop == "Named"
+
+
+def test_a_file_written_by_a_windows_editor_is_read(tmp_path):
+    file = written(tmp_path)
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_text().replace("\n", "\r\n").encode())
+    assert load(file).start_date == date(2025, 3, 1)
+
+
+WRONG = {
+    "unknown key": ({"timezon": "UTC"}, "timezon: is no known key", "did you mean timezone?"),
+    "unknown key in a section": ({"engine": {"thread": 2}}, "engine.thread: is no known key", "did you mean threads?"),
+    "unknown column": ({"source": {"columns": {"customer": "C"}}}, "source.columns.customer:", "customer_id"),
+    "time zone": ({"timezone": "Europe/Londn"}, "timezone:", "'Europe/Londn' is no IANA time zone"),
+    "day": ({"start_date": "yesterday"}, "start_date: is no day, such as 2025-07-31", "'yesterday'"),
+    "impossible day": ({"start_date": "2025-02-30"}, "start_date: is no day", "'2025-02-30'"),
+    "days in wrong order": ({"end_date": "2025-02-01"}, "end_date 2025-02-01 is before start_date 2025-03-01", ""),
+    "k in wrong order": ({"model": {"min_k": 6, "max_k": 3}}, "model: min_k (6) is above max_k (3)", ""),
+    "k too small": ({"model": {"min_k": 1}}, "model.min_k:", "greater than or equal to 2"),
+    "k too large": ({"model": {"max_k": 40}}, "model.max_k:", "less than or equal to 12"),
+    "memory without a unit": ({"engine": {"memory_limit": "2000"}}, "engine.memory_limit:", "such as 800MB or 2GB"),
+    "memory too small": ({"engine": {"memory_limit": "1MB"}}, "engine.memory_limit:", "at least 64MB"),
+    "threads": ({"engine": {"threads": 0}}, "engine.threads:", "(given: 0)"),
+    "section that is no section": ({"engine": "duckdb"}, "engine: expected keys below it: kind", "'duckdb'"),
+    "engine": ({"engine": {"kind": "spark"}}, "engine.kind:", "'duckdb'"),
+    "currency": ({"currency": "pounds"}, "currency:", "such as EUR"),
+    "encoding": ({"source": {"encoding": "latin1x"}}, "source.encoding: is no known encoding", "latin-1"),
+    "encoding that is none of text": ({"source": {"encoding": "base64"}}, "source.encoding: is no known", "utf-8"),
+    "delimiter": ({"source": {"delimiter": ";;"}}, "source.delimiter: give one sign", "';;'"),
+    "decimal": ({"source": {"decimal": ";"}}, "source.decimal:", "'.' or ','"),
+    "timestamp format": ({"source": {"timestamp_format": "%d/%m"}}, "source.timestamp_format: give %Y, %m and %d", ""),
+    "address": ({"source": {"path": "s3://bucket/*.csv"}}, "source.path: is an address", "s3://bucket"),
+    "empty path": ({"source": {"path": ""}}, "source.path:", "at least 1 character"),
+    "two prices": ({"source": {"columns": {"unit_price": "P"}}}, "map exactly one of unit_price", "amount"),
+    "pattern": ({"cleaning": {"non_product_pattern": "(("}}, "cleaning.non_product_pattern: is no regular", ""),
+    "no first day": ({"start_date": None}, "start_date:", "is no day"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "key", "allowed"), WRONG.values(), ids=WRONG)
+def test_a_wrong_key_or_value_is_one_message_with_file_key_and_what_is_allowed(tmp_path, changes, key, allowed):
+    file = written(tmp_path, changes)
+    message = refusal(file)
+    assert message.startswith(f"{file}: the configuration cannot be used\n")
+    assert key in message
+    assert allowed in message
+    assert len(message.splitlines()) == 2
+
+
+def test_an_unknown_key_in_a_list_names_its_place_and_what_is_allowed_there(tmp_path):
+    message = refusal(written(tmp_path, {"model": {"archetypes": [{"nme": "x"}]}}))
+    assert "model.archetypes.0.nme: is no known key; did you mean name? allowed here: name, recency," in message
+
+
+def test_every_mistake_is_told_at_once(tmp_path):
+    message = refusal(written(tmp_path, {"timezone": "Mars", "engine": {"threads": 0}, "lakes": "x"}))
+    assert len(message.splitlines()) == 4
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("shop: [unclosed", "is no YAML"),
+        ("just a sentence", "expected keys such as source"),
+        ("", "expected keys such as source"),
+        ("1: 2", "expected keys such as source"),
+        ("{}", "source: is required"),
+    ],
+)
+def test_a_file_that_holds_no_configuration_is_refused(tmp_path, content, told):
+    file = tmp_path / "shop.yaml"
+    file.write_text(content)
+    message = refusal(file)
+    assert message.startswith(str(file))
+    assert told in message
+
+
+def test_a_file_in_another_encoding_is_refused(tmp_path):
+    file = tmp_path / "shop.yaml"
+    file.write_bytes("shop: Müller".encode("latin-1"))
+    assert refusal(file).startswith(str(file))
+
+
+def test_a_missing_file_says_how_to_name_one(tmp_path):
+    message = refusal(tmp_path / "nowhere.yaml")
+    assert "nowhere.yaml" in message
+    assert "--config" in message
+
+
+@pytest.mark.parametrize(("given", "meant"), [("\\t", "\t"), ("\t", "\t"), (";", ";")])
+def test_a_tab_can_be_written_as_people_write_it(tmp_path, given, meant):
+    assert load(written(tmp_path, {"source": {"delimiter": given}})).source.delimiter == meant
