@@ -14,8 +14,8 @@ from segmentation_pipeline.settings import Settings
 HEAD = """\
 # Configuration
 
-One YAML file describes a shop; `data/shop.yaml` is a complete example. Only `source` and `start_date` are required. An unknown key or a bad
-value is one message that names the file, the key and what is allowed.
+One YAML file describes a shop; `data/shop.yaml` is a complete example. Only `source` and `start_date` are required. An unknown
+key or a bad value is one message that names the file, the key and what is allowed.
 
 - Relative paths are relative to the file's folder.
 - `${NAME}` and `${NAME:-default}` are replaced by environment variables, so that no secret stands in a file.
@@ -60,7 +60,10 @@ def _first_line(model: type[BaseModel]) -> str:
     return (model.__doc__ or "").strip().split("\n")[0]
 
 
+def page() -> str:
+    """The whole page."""
+    return HEAD + "\n" + "\n".join(tables(Settings, "")).rstrip() + "\n"
+
+
 if __name__ == "__main__":
-    page = Path(__file__).with_suffix(".md")
-    page.write_text(HEAD + "\n" + "\n".join(tables(Settings, "")).rstrip() + "\n")
-    print(f"wrote {page}")  # noqa: T201
+    Path(__file__).with_suffix(".md").write_text(page())

@@ -26,21 +26,30 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class Section(BaseModel):
     """A part of the configuration: unknown keys are refused, values do not change after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class Columns(Section):
     """Canonical column name: its name in the source. A column that is not mapped does not exist for the pipeline."""
 
     customer_id: str
+    """Customer; a line without one is a guest's."""
     invoiced_at: str
+    """Moment of sale; without a zone, taken in the shop's time zone."""
     unit_price: str | None = None
+    """Price of one item; this or `amount`."""
     amount: str | None = None
+    """Line total; this or `unit_price`."""
     quantity: str | None = None
+    """Items, below zero for a return; without it every line is one item."""
     invoice_id: str | None = None
+    """Invoice or credit note; without it, one order per customer and second."""
     product_id: str | None = None
+    """Product; returns are matched to sales of the same one."""
     description: str | None = None
+    """Product description."""
     country: str | None = None
+    """Country of the customer."""
 
     @model_validator(mode="after")
     def _one_price(self) -> Self:
@@ -57,6 +66,7 @@ class Source(Section):
     """Where transaction lines come from and how to read them."""
 
     kind: Literal["files"] = "files"
+    """What kind of source it is."""
     path: Annotated[str, Field(min_length=1)] = Field(
         description="Glob of csv, csv.gz, parquet or xlsx files; %Y, %m and %d stand for digits of a date."
     )
@@ -65,6 +75,7 @@ class Source(Section):
         None, description="Of %Y %m %d %H %M %S, such as '%d/%m/%Y %H:%M'; without it, ISO 8601."
     )
     decimal: Literal[".", ","] = "."
+    """Sign before the decimals, in text."""
     delimiter: str | None = Field(None, description="csv; found if unset.")
     encoding: str = Field("utf-8", description="csv, such as 'latin-1'.")
 
@@ -113,8 +124,11 @@ class Engine(Section):
     """The embedded query engine and what it may use."""
 
     kind: Literal["duckdb"] = "duckdb"
+    """Which engine."""
     memory_limit: str = "1GB"
+    """Memory the engine may use before it spills."""
     threads: Annotated[int, Field(ge=1)] = 2
+    """Threads the engine may use."""
     spill_folder: Path | None = Field(
         None, description="Where the engine puts what does not fit; <lake>/.spill if unset."
     )
@@ -136,8 +150,10 @@ class Cleaning(Section):
         description="Product ids that are no goods (whole id); their lines become adjustments.",
     )
     null_tokens: tuple[str, ...] = ("NULL", "null", "NaN", "nan", "None", "N/A", "NA", "\\N")
+    """Words that mean "nothing", besides empty text."""
     max_abs_quantity: Annotated[int, Field(gt=0)] = Field(1_000_000, description="A line beyond it is a typing error.")
     max_abs_unit_price: Annotated[float, Field(gt=0, lt=1e13)] = 1_000_000.0
+    """A price beyond it is a typing error."""
     reject_duplicates: bool = Field(
         True, description="Whether a line equal to another in every mapped column is rejected."
     )
@@ -165,17 +181,24 @@ class Model(Section):
     """How clusters are found, how many, and what the segments are called."""
 
     features: tuple[Feature, ...] = ("recency_days", "frequency", "monetary")
+    """Features that take part in clustering."""
     algorithm: Literal["kmeans", "ward"] = "kmeans"
+    """Algorithm of the model; the others are shown for comparison."""
     min_k: Annotated[int, Field(ge=2)] = 2
+    """Smallest number of segments tried."""
     max_k: Annotated[int, Field(le=12)] = 8
+    """Largest number of segments tried."""
     k: Annotated[int, Field(ge=2, le=12)] | None = Field(None, description="Overrides the policy's choice.")
     sample_rows: Annotated[int, Field(ge=100)] = Field(20_000, description="Customers scikit-learn sees at most.")
     seed: int = 42
+    """Of the sample and the starts of k-means."""
     restarts: Annotated[int, Field(ge=1)] = 10
+    """Starts of k-means, of which the best is kept."""
     winsor_share: Annotated[float, Field(ge=0, lt=0.25)] = Field(0.005, description="Cut at each end before scaling.")
     min_segment_share: Share = Field(0.02, description="A k with a smaller segment is vetoed.")
     min_silhouette: Annotated[float, Field(ge=-1, le=1)] = Field(0.25, description="A k below it is vetoed.")
     archetypes: tuple[Archetype, ...] = DEFAULT_ARCHETYPES
+    """Names segments can get, general ones first: name, color, recommendation, and standardised recency, frequency, monetary."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -194,24 +217,34 @@ class Schedule(Section):
     """When the night's run starts, in the shop's time zone."""
 
     hour: Annotated[int, Field(ge=0, le=23)] = 3
+    """Hour of the night's run."""
     minute: Annotated[int, Field(ge=0, le=59)] = 0
+    """Minute of the night's run."""
 
 
 class Settings(BaseSettings):
     """The whole configuration of one shop."""
 
     model_config = SettingsConfigDict(
-        env_prefix=VARIABLE_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True
+        env_prefix=VARIABLE_PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
     )
 
     source: Source
     shop: str = Field("Shop", description="The name in the report's title.")
     timezone: str = "UTC"
+    """IANA name, such as Europe/London; days begin and end in it."""
     currency: str = Field("EUR", description="ISO 4217 code.")
     start_date: date
+    """First day of the data set."""
     end_date: date | None = Field(None, description="The last day of a closed data set; leave out for a live feed.")
     lake: Path = Path("lake")
+    """Folder of the tables."""
     reports: Path = Path("reports")
+    """Folder of the reports."""
     engine: Engine = Engine()
     cleaning: Cleaning = Cleaning()
     rfm: Rfm = Rfm()

@@ -17,7 +17,7 @@ FIRST_DAY = date(2011, 6, 1)
 WINDOW_DAYS = 3
 DAYS = [FIRST_DAY + timedelta(days=number) for number in range(8)]
 AS_OF = DAYS[5]
-PRICES = {"mug": Decimal("1.37"), "cup": Decimal("20"), None: Decimal("0.05")}
+PRICES = {"mug": Decimal("1.37"), None: Decimal("0.05")}
 
 many = settings(
     deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -28,7 +28,7 @@ many = settings(
 def histories(draw, money=None):
     """Clean lines of a few customers; the money of each line by its product's price, or as `money` draws it."""
     line = st.tuples(
-        st.sampled_from(["ann", "bob", "cid", "dan", None]),
+        st.sampled_from(["ann", "ann", "bob", "bob", None]),
         st.sampled_from(list(PRICES)),
         st.sampled_from(DAYS),
         st.integers(9, 11),
@@ -38,9 +38,9 @@ def histories(draw, money=None):
         money or st.none(),
     )
     rows = []
-    for number, (customer, product, day, hour, invoice, kind, quantity, amount) in enumerate(
-        draw(st.lists(line, max_size=60)), start=1
-    ):
+    size = draw(st.sampled_from([0, 1, 5, 20, 50]))
+    drawn = draw(st.lists(line, min_size=size, max_size=size))
+    for number, (customer, product, day, hour, invoice, kind, quantity, amount) in enumerate(drawn, start=1):
         sign = -1 if kind == "return" else 1
         rows.append(
             {

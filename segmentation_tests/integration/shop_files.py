@@ -1,0 +1,71 @@
+"""Small shops by hand: lines of text, the files that hold them, and the configuration that reads them.
+
+Belongs here: what test_sources.py and test_bad_input.py both write. Does not: reading it back.
+"""
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+
+HEADER = ("Invoice", "Product", "Description", "Quantity", "When", "Price", "Customer", "Country")
+COLUMNS = {
+    "invoice_id": "Invoice",
+    "product_id": "Product",
+    "description": "Description",
+    "quantity": "Quantity",
+    "unit_price": "Price",
+    "customer_id": "Customer",
+    "invoiced_at": "When",
+    "country": "Country",
+}
+FIRST_DAY, LAST_DAY = "2025-03-01", "2025-03-20"
+
+Row = Sequence[object]
+
+
+def sales(count: int = 30, customers: int = 12, seed: int = 1) -> list[Row]:
+    """Sales between FIRST_DAY and LAST_DAY, under HEADER; some customers buy more than others."""
+    pick = random.Random(seed)
+    rows = []
+    for number in range(count):
+        customer = 10_000 + min(int(pick.expovariate(3 / customers)), customers - 1)
+        moment = datetime.fromisoformat(FIRST_DAY) + timedelta(minutes=pick.randrange(20 * 24 * 60))
+        product, quantity, price = f"P{pick.randrange(20)}", pick.randrange(1, 9), round(pick.uniform(1, 30), 2)
+        rows.append((f"I{number:05d}", product, "thing", quantity, moment.isoformat(" "), price, customer, "UK"))
+    return rows
+
+
+def csv_text(rows: Iterable[Row], header: Sequence[str] = HEADER, delimiter: str = ",") -> str:
+    """Rows as csv; a cell that needs quotes brings them."""
+    return "".join(delimiter.join(map(str, row)) + "\n" for row in (header, *rows))
+
+
+def write_csv(file: Path, rows: Iterable[Row], header: Sequence[str] = HEADER) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(csv_text(rows, header))
+    return file
+
+
+def write_parquet(file: Path, columns: Mapping[str, Sequence[object]]) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table({name: pa.array(values) for name, values in columns.items()}), file)
+    return file
+
+
+def configure(folder: Path, source: Mapping[str, object] | None = None, **more: object) -> Path:
+    """Write shop.yaml for the files in `<folder>/landing`, with changes to its source and to the rest."""
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {
+        "source": {"path": "landing/*", "columns": COLUMNS, **(source or {})},
+        "timezone": "Europe/London",
+        "start_date": FIRST_DAY,
+        "end_date": LAST_DAY,
+        **more,
+    }
+    (folder / "shop.yaml").write_text(yaml.safe_dump(content, allow_unicode=True))
+    return folder / "shop.yaml"
