@@ -39,18 +39,25 @@ class RunFailed(PipelineError):
 
 @dataclass
 class Stages:
-    """Seconds each step took, in the order they ran."""
+    """Seconds each step took, in the order they ran, and the checks that stopped a run, each with its remedy."""
 
     seconds: dict[str, float] = field(default_factory=dict)
+    failed_checks: list[str] = field(default_factory=list)
     _started: dict[str, float] = field(default_factory=dict)
 
     def observe(self, entry: dg.EventLogEntry) -> None:
-        """Take note of a step's start or end."""
+        """Take note of a step's start or end, or of a check that failed."""
         event = entry.dagster_event
         if event is None or event.step_key is None:
             return
         if event.is_step_start:
             self._started[event.step_key] = entry.timestamp
+        elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+            check = event.asset_check_evaluation_data
+            if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR:
+                self.failed_checks.append(
+                    f"{check.asset_key.to_user_string()}: {check.check_name}: {check.description}"
+                )
         elif event.is_step_success:
             spent = entry.timestamp - self._started[event.step_key]
             self.seconds[event.step_key] = self.seconds.get(event.step_key, 0.0) + spent
@@ -74,7 +81,10 @@ def execute(
                 show(entry)
 
             instance.add_event_listener(run_id, watch)
-            _execute_one(definitions.resolve_job_def(run.job), instance, run, run_id, as_of, verbose)
+            try:
+                _execute_one(definitions.resolve_job_def(run.job), instance, run, run_id, as_of, verbose)
+            except Exception as problem:
+                raise _in_plain_words(problem, run_id, stages.failed_checks) from problem
     return stages
 
 
@@ -88,25 +98,28 @@ def _execute_one(
     config: dict[str, object] = {"loggers": {"console": {"config": {"log_level": level}}}}
     if run.job == "refit_model":
         config["ops"] = {"k_diagnostics": {"config": {"as_of": as_of.isoformat()}}}
-    try:
-        job.execute_in_process(
-            instance=instance,
-            run_id=run_id,
-            run_config=config,
-            tags=tags,
-            partition_key=run.first_day.isoformat() if run.first_day and not tags else None,
-            asset_selection=[dg.AssetKey(asset) for asset in run.assets],
-        )
-    except Exception as problem:
-        raise _in_plain_words(problem, run_id) from problem
+    job.execute_in_process(
+        instance=instance,
+        run_id=run_id,
+        run_config=config,
+        tags=tags,
+        partition_key=run.first_day.isoformat() if run.first_day and not tags else None,
+        asset_selection=[dg.AssetKey(asset) for asset in run.assets],
+    )
 
 
-def _in_plain_words(problem: BaseException, run_id: str) -> PipelineError:
+def _in_plain_words(problem: BaseException, run_id: str, failed_checks: Sequence[str]) -> PipelineError:
     cause: BaseException | None = problem
     while cause is not None and not isinstance(cause, PipelineError):
         problem, cause = cause, cause.__cause__ or cause.__context__
     if cause is not None:
         return cause
+    if failed_checks:
+        listed = "\n".join(f"  {check}" for check in failed_checks)
+        return RunFailed(
+            f"Checks that must hold failed, so nothing after them was computed:\n{listed}\n"
+            f"Their details are in the Dagster UI (make ui), run {run_id}."
+        )
     return RunFailed(
         f"The run {run_id} failed: {type(problem).__name__}: {problem}\n"
         "Its log is in the Dagster UI (make ui); --verbose shows it here."

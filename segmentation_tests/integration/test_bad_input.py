@@ -64,7 +64,8 @@ def in_one_line(text: str) -> str:
 
 # What a delivery can be: a file name, its bytes, and what the message must say.
 GOOD = csv_text(sales(30))
-CLOSED_LATER = GOOD.replace("thing", '"thing', 1).replace("thing,6", '"thing",6', 1)
+FIRST, SECOND, THIRD = csv_text(sales(3)).splitlines(keepends=True)[1:]
+OPENED, QUOTED = FIRST.replace("thing", '"thing'), THIRD.replace("thing", '"thing"')
 BAD_DELIVERIES = {
     "nothing in it": ("new.csv", b"", "is empty: not even a header row"),
     "only blanks": ("new.csv", b"\n  \n", "is empty: not even a header row"),
@@ -76,8 +77,9 @@ BAD_DELIVERIES = {
     "utf-16": ("new.csv", GOOD.encode("utf-16"), "Set source.encoding, for example to utf-16"),
     "a quote never closed": ("new.csv", GOOD.replace("UK", '"UK', 1).encode(), "begins in line 2 has a quote that is not"),
     "a quote closed lines later": (
-        "new.csv", CLOSED_LATER.encode(), "quote that is not closed",
+        "new.csv", (GOOD + OPENED + SECOND + QUOTED).encode(), "quote that is not closed",
     ),
+    "a quote closed in the next line": ("new.csv", (GOOD + OPENED + QUOTED).encode(), "begins in line 32 has a quote"),
     "no gzip": ("new.csv.gz", GOOD.encode(), "cannot be read (Not a gzipped file"),
     "half of a gzip": ("new.csv.gz", gzip.compress(csv_text(sales(4000)).encode())[:-9000], "Deliver it again"),
     "empty parquet": ("new.parquet", b"", "is no whole Parquet file (0 bytes"),
@@ -232,6 +234,14 @@ def test_customers_that_are_all_the_same_cannot_be_segmented(tmp_path):
     message = refused(segmentation("run", configure(tmp_path)))
     assert "1 different customers" in message
     assert not (tmp_path / "reports").exists()
+
+
+def test_a_shop_of_guests_only_has_no_segments_and_no_report(tmp_path):
+    write_csv(tmp_path / "landing" / "a.csv", [(*row[:6], "", "UK") for row in sales(60)])
+    message = refused(segmentation("run", configure(tmp_path)))
+    assert "customer" in message
+    assert not (tmp_path / "reports").exists()
+    assert not (tmp_path / "lake" / "segmentation_model").exists()
 
 
 # Enough to segment

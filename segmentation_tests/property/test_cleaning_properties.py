@@ -38,14 +38,14 @@ MESSY = {
     "invoice_id": NOTHING | WORDS,
     "product_id": NOTHING | WORDS,
     "description": NOTHING | WORDS,
-    "quantity": NOTHING
+    "quantity": st.sampled_from(["0", " 3 ", "2.0", "1e2", "2.5", "1000000", "-1000001"])
     | JUNK
-    | st.integers(-(10**13), 10**13).map(str)
-    | st.sampled_from(["0", " 3 ", "2.0", "1e2", "2.5"]),
-    "unit_price": NOTHING
+    | NOTHING
+    | st.integers(-(10**13), 10**13).map(str),
+    "unit_price": st.sampled_from(["0", "-1.50", "0.00", "1000000", "1000000.01", "0.0001"])
     | JUNK
-    | st.decimals(-(10**12), 10**13, places=4).map(str)
-    | st.decimals(Decimal("-0.0002"), Decimal("0.0002"), places=4).map(str),
+    | NOTHING
+    | st.decimals(-(10**12), 10**13, places=4).map(str),
     "customer_id": NOTHING | WORDS,
     "invoiced_at": NOTHING
     | st.sampled_from(
@@ -65,10 +65,9 @@ def transaction_lines(draw):
         if lines and draw(st.integers(0, 4)) == 4:
             line = draw(st.sampled_from(lines))
         else:
-            faults = draw(st.sampled_from([0, 0, 0, 1, 1, 2])) and draw(
-                st.sets(st.sampled_from(list(GOOD)), max_size=3)
-            )
-            line = {column: draw((MESSY if faults and column in faults else GOOD)[column]) for column in GOOD}
+            bad = draw(st.sampled_from([None, None, "quantity", "unit_price", "unit_price", *GOOD]))
+            faults = {bad, draw(st.sampled_from(list(GOOD)))} if bad and draw(st.booleans()) else {bad}
+            line = {column: draw((MESSY if column in faults else GOOD)[column]) for column in GOOD}
         place = {"date": DAY, "source_file": draw(st.sampled_from(["a.csv", "b.csv"])), "source_row": number}
         lines.append({**line, **place})
     return lines
@@ -86,7 +85,7 @@ def money_in(line) -> Decimal:
 
 
 many = settings(
-    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 
 

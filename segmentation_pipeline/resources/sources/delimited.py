@@ -116,7 +116,7 @@ def _parsed(file: Path, source: Source, head: Head, columns: Mapping[str, int]) 
     for batch in reader:
         numbers = _numbers(batch.num_rows, last, broken)
         last = max(numbers, default=last)
-        if any(_swallows_lines(cells, head) for cells in batch.columns):
+        if any(_may_swallow_lines(cells, head) for cells in batch.columns):
             _check_quotes(file, source.encoding, head.delimiter)
         below = pa.array(numbers, pa.int64())
         data = [batch.column(str(place)) for place in columns.values()]
@@ -124,7 +124,7 @@ def _parsed(file: Path, source: Source, head: Head, columns: Mapping[str, int]) 
         yield rows.filter(pc.greater(below, head.number))
     lines = {number - head.number: text for number, text in broken.items() if number > head.number}
     texts, nothing = pa.array(list(lines.values()), pa.string()), pa.nulls(len(lines), pa.string())
-    if _swallows_lines(texts, head):
+    if _may_swallow_lines(texts, head):
         _check_quotes(file, source.encoding, head.delimiter)
     yield _batch(columns, [nothing] * len(columns), texts, pa.array(list(lines), pa.int64()))
 
@@ -149,11 +149,11 @@ def _batch(columns: Mapping[str, int], data: Sequence[pa.Array], broken: pa.Arra
     return pa.record_batch([*data, broken, numbers], names=[*columns, "broken_line", "source_row"])
 
 
-def _swallows_lines(cells: pa.Array, head: Head) -> bool:
-    """Whether a text goes on with a line that looks like a whole row, as if a quote before it were never closed."""
-    texts = cells.filter(pc.match_substring(cells, "\n")).cast(pa.binary()).to_pylist()
-    separator = head.delimiter.encode()
-    return any(line.count(separator) >= len(head.header) - 1 > 0 for text in texts for line in text.splitlines()[1:])
+def _may_swallow_lines(cells: pa.Array, head: Head) -> bool:
+    """Whether a text of several lines holds as many separators as a row, as if a quote in it were never closed."""
+    texts = cells.filter(pc.match_substring(cells, "\n"))
+    counts = pc.count_substring(texts, head.delimiter)
+    return len(texts) > 0 and 0 < len(head.header) - 1 <= pc.max(counts).as_py()
 
 
 def _check_quotes(file: Path, encoding: str, delimiter: str) -> None:
