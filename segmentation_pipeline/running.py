@@ -109,11 +109,10 @@ def _execute_one(
 
 
 def _in_plain_words(problem: BaseException, run_id: str, failed_checks: Sequence[str]) -> PipelineError:
-    cause: BaseException | None = problem
-    while cause is not None and not isinstance(cause, PipelineError):
-        problem, cause = cause, cause.__cause__ or cause.__context__
-    if cause is not None:
-        return cause
+    causes = _causes(problem)
+    for cause in causes:
+        if isinstance(cause, PipelineError):
+            return cause
     if failed_checks:
         listed = "\n".join(f"  {check}" for check in failed_checks)
         return RunFailed(
@@ -121,9 +120,19 @@ def _in_plain_words(problem: BaseException, run_id: str, failed_checks: Sequence
             f"Their details are in the Dagster UI (make ui), run {run_id}."
         )
     return RunFailed(
-        f"The run {run_id} failed: {type(problem).__name__}: {problem}\n"
+        f"The run {run_id} failed: {type(causes[-1]).__name__}: {causes[-1]}\n"
         "Its log is in the Dagster UI (make ui); --verbose shows it here."
     )
+
+
+def _causes(problem: BaseException) -> list[BaseException]:
+    """An exception and what led to it, outermost first; Dagster re-raises across generators, so the chain may be a ring."""
+    found: list[BaseException] = []
+    cause: BaseException | None = problem
+    while cause is not None and not any(cause is each for each in found):
+        found.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    return found
 
 
 def _steps(run: PlannedRun) -> int:

@@ -79,7 +79,13 @@ def segmentation_model(
 
 def _sampled(lake: Lake, settings: Settings, as_of: date) -> pd.DataFrame:
     features = lake.read(schema.RFM_FEATURES, [as_of])
-    return lake.engine.to_pandas(preprocessing.sample(features, settings.model.sample_rows, settings.model.seed))
+    sampled = lake.engine.to_pandas(preprocessing.sample(features, settings.model.sample_rows, settings.model.seed))
+    if sampled.empty:
+        raise selection.NotEnoughCustomers(
+            f"No customer has net spend on {as_of}, so there is nothing to segment. `segmentation check-source` shows whether "
+            "rows are quarantined or lack a customer."
+        )
+    return sampled
 
 
 def _last_day(lake: Lake) -> date:

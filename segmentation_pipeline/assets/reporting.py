@@ -24,7 +24,9 @@ from segmentation_pipeline.resources.reports import ReportFolder
 from segmentation_pipeline.settings import Settings
 
 SCATTER_CUSTOMERS = 4_000
-NOT_DRAWN = "Not drawn: the run covered many days, and only the last one gets a page. Materialize this day alone to draw it."
+NOT_DRAWN = (
+    "Not drawn: the run covered many days, and only the last one gets a page. Materialize this day alone to draw it."
+)
 
 
 @dg.asset(

@@ -53,7 +53,9 @@ def judge(asset: str, expectations: Sequence[Expectation], frame: pd.DataFrame) 
     suite = ExpectationSuite(
         name=asset,
         expectations=[
-            get_expectation_impl(each.type)(**each.arguments, severity=FailureSeverity(each.severity), meta={"name": each.name})
+            get_expectation_impl(each.type)(
+                **each.arguments, severity=FailureSeverity(each.severity), meta={"name": each.name}
+            )
             for each in expectations
         ],
     )

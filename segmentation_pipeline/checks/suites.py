@@ -44,7 +44,7 @@ RFM_FEATURES = (
         name="one_row_per_customer",
     ),
     Expectation(
-        "expect_column_min_to_be_between",
+        "expect_column_values_to_be_between",
         {"column": "least_recency_days", "min_value": 0},
         severity="critical",
         why="A negative recency means that the snapshot saw the future.",

@@ -16,6 +16,7 @@ from segmentation_pipeline.core.text import known
 from segmentation_pipeline.settings import Cleaning, Settings
 
 LARGEST_DECIMAL = 10**13
+COMMA_NUMBER = r"^[+-]?([0-9]+|[0-9]{1,3}(\.[0-9]{3})+)(,[0-9]+)?([eE][+-]?[0-9]+)?$"
 
 
 @dataclass(frozen=True)
@@ -155,13 +156,14 @@ def parsed(raw: ir.Table, settings: Settings) -> ir.Table:
 
 
 def _number(text: ir.StringValue, decimal: str, type_: str) -> ir.DecimalValue:
-    plain = text.replace(".", "").replace(",", ".") if decimal == "," else text
-    return plain.try_cast(type_)
+    if decimal == ",":  # a dot may only part thousands: 2.55 is then no number, rather than 255
+        text = text.re_search(COMMA_NUMBER).ifelse(text.replace(".", "").replace(",", "."), None)
+    return text.try_cast(type_)
 
 
 def _identifier(text: ir.StringValue) -> ir.StringValue:
     """An id without the `.0` that a spreadsheet or a float column adds to a whole number."""
-    return ibis.ifelse(text.re_search(r"^[0-9]+\.0$"), text.substr(0, text.length() - 2), text)
+    return ibis.ifelse(text.re_search(r"^[0-9]+\.0+$"), text.re_extract(r"^([0-9]+)\.0+$", 1), text)
 
 
 def _signed(table: ir.Table) -> dict[str, ir.Value]:

@@ -26,7 +26,9 @@ def write_file(batches: Iterator[pa.RecordBatch], schema: pa.Schema, file: UPath
             writer.write_table(group, row_group_size=ROWS_PER_GROUP)
 
 
-def write_by_day(batches: Iterator[pa.RecordBatch], schema: pa.Schema, files: Mapping[date, UPath], threads: int) -> None:
+def write_by_day(
+    batches: Iterator[pa.RecordBatch], schema: pa.Schema, files: Mapping[date, UPath], threads: int
+) -> None:
     """Write a stream that is sorted by `date` into one file per day; a day without rows gets an empty file.
 
     Args:

@@ -166,6 +166,10 @@ class Cleaning(Section):
                 re.compile(value)
             except re.error as problem:
                 raise ValueError(f"is no regular expression: {problem}") from problem
+            if re.search(r"\(\?[=!<]|\\[1-9]", value):
+                raise ValueError(
+                    "looks around or back, which query engines do not do; name what it should match instead"
+                )
         return value
 
 

@@ -224,7 +224,7 @@ def test_fewer_customers_than_segments_says_how_many_there_are(tmp_path):
     message = refused(segmentation("run", configure(tmp_path, model={"min_k": 4, "max_k": 6})))
     assert "3 different customers" in message
     assert "4 segments" in message
-    assert "model.min_k" in message
+    assert "Give a later as-of day" in message
     assert not (tmp_path / "lake" / "segmentation_model").exists()
 
 
@@ -384,3 +384,20 @@ def features_of(config: Path) -> list[dict]:
                 asset_selection=[dg.AssetKey(asset) for asset in assets],
             )
     return rows_of(settings.lake, "rfm_features")
+
+
+# What no rule foresees
+
+
+def test_a_damaged_partition_fails_the_run_in_plain_words_and_keeps_the_report(tmp_path):
+    config = minimal_shop(tmp_path)
+    assert segmentation("run", config).exit_code == 0
+    page = next((tmp_path / "reports").rglob("segment_report.html"))
+    drawn = page.read_bytes()
+    next((tmp_path / "lake" / "rfm_features").rglob("inputs.txt")).unlink()
+    orders = next((tmp_path / "lake" / "customer_orders").rglob("part-0.parquet"))
+    orders.write_bytes(b"PAR1 and then nothing that a reader could use PAR1")
+    message = refused(segmentation("run", config))
+    assert "The run " in message
+    assert "--verbose shows it here" in message
+    assert page.read_bytes() == drawn

@@ -74,7 +74,9 @@ def test_check_names_are_unique_within_a_stage():
         assert len({each.name for each in suite}) == len(suite)
 
 
-def test_a_lost_row_fails_the_check_names_its_day_and_stops_what_is_downstream(instance, nightly, resources, small_shop):
+def test_a_lost_row_fails_the_check_names_its_day_and_stops_what_is_downstream(
+    instance, nightly, resources, small_shop
+):
     file = resources["lake"].file("clean_transactions", date(2025, 7, 9))
     whole = file.read_bytes()
     table = pq.read_table(str(file))
@@ -149,7 +151,12 @@ def test_every_expectation_is_covered_by_a_damage():
 
 def test_an_expectation_that_breaks_is_a_crash_and_not_a_verdict():
     broken = Expectation(
-        "expect_column_values_to_be_between", {"column": "absent", "max_value": 1}, "critical", why="-", remedy="-", name="broken"
+        "expect_column_values_to_be_between",
+        {"column": "absent", "max_value": 1},
+        "critical",
+        why="-",
+        remedy="-",
+        name="broken",
     )
     with pytest.raises(CheckCrashed, match="broken could not be evaluated"):
         list(judge("rfm_features", [broken], SOUND["rfm_features"]))

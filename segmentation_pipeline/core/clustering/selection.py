@@ -66,7 +66,7 @@ def diagnose(points: np.ndarray, as_of: date, policy: Policy, seed: int, restart
     if not possible or (policy.k and policy.k not in possible):
         raise NotEnoughCustomers(
             f"{distinct} different customers with net spend on {as_of} cannot form {policy.k or policy.min_k} segments. "
-            "Give a later as-of day, or a smaller model.min_k or model.k."
+            "Customers with the same recency, frequency and monetary value count once. Give a later as-of day or more files."
         )
     silhouette = Silhouette(points, seed)
     fitters = [Fitter(points, algorithm, seed, restarts) for algorithm in ALGORITHMS]
@@ -124,22 +124,22 @@ def elbow(ks: Sequence[int], inertia: Sequence[float]) -> int | None:
     if len(ks) < 3:
         return None
     knee = KneeLocator(list(ks), list(inertia), curve="convex", direction="decreasing").knee
-    return None if knee is None else int(knee)
+    return None if knee is None or knee in (ks[0], ks[-1]) else int(knee)
 
 
 def _sweep(fitter: Fitter, ks: Sequence[int], policy: Policy, silhouette: "Silhouette") -> list[dict[str, object]]:
     fits = {k: fitter.fit(k) for k in ks}
     knee = elbow(ks, [fits[k].inertia for k in ks])
     return [
-        {"algorithm": fitter.algorithm, "k": k, "is_elbow": k == knee, **_measured(fits[k], policy, silhouette)}
+        {"algorithm": fitter.algorithm, "k": k, "is_elbow": k == knee, **_measured(fits[k], k, policy, silhouette)}
         for k in ks
     ]
 
 
-def _measured(clusters: Clusters, policy: Policy, silhouette: "Silhouette") -> dict[str, object]:
+def _measured(clusters: Clusters, k: int, policy: Policy, silhouette: "Silhouette") -> dict[str, object]:
     smallest = float(clusters.shares.min())
     score = silhouette.score(clusters.labels)
-    vetoes = []
+    vetoes = [] if len(clusters.centres) == k else [f"only {len(clusters.centres)} clusters could be told apart"]
     if smallest < policy.min_segment_share:
         vetoes.append(f"smallest segment {smallest:.1%} is under the {policy.min_segment_share:.1%} floor")
     if score < policy.min_silhouette:

@@ -237,9 +237,9 @@ def test_words_for_nothing_come_from_the_settings(judge, shop):
 
 
 def test_ids_lose_the_point_zero_of_a_float_column_and_nothing_else(judge):
-    ids = ["17850.0", " 17850.0 ", "17850.5", "17850.00", "A17850.0", "017850", "C536365"]
+    ids = ["17850.0", " 17850.0 ", "17850.5", "17850.00", "A17850.0", "17850.00.0", "017850", "C536365"]
     accepted, _ = judge(*({"customer_id": each, "invoice_id": each} for each in ids))
-    expected = ["17850", "17850", "17850.5", "17850.00", "A17850.0", "017850", "C536365"]
+    expected = ["17850", "17850", "17850.5", "17850", "A17850.0", "17850.00.0", "017850", "C536365"]
     assert accepted["customer_id"].tolist() == expected
     assert accepted["invoice_id"].tolist() == expected
 
@@ -263,6 +263,13 @@ def test_a_line_is_a_sale_a_return_or_an_adjustment(judge):
 def test_without_a_pattern_every_product_is_goods(judge, shop):
     accepted, _ = judge({"product_id": "POST"}, settings=shop(cleaning=Cleaning(non_product_pattern=None)))
     assert accepted["line_kind"].tolist() == ["sale"]
+
+
+def test_a_point_that_parts_no_thousands_is_not_read_as_if_it_did(judge, shop):
+    rows = [{"unit_price": text} for text in ("2.55", "12.3456,7", "1.234", "1.234,5", "2,55")]
+    accepted, rejected = judge(*rows, settings=shop(source={"decimal": ","}))
+    assert accepted["unit_price"].tolist() == [Decimal("1234"), Decimal("1234.5"), Decimal("2.55")]
+    assert rejected["reason"].tolist() == ["unreadable_price"] * 2
 
 
 def test_a_decimal_comma_is_read_with_points_between_thousands(judge, shop):
