@@ -11,6 +11,7 @@ all, and a reader that has the old one open keeps it.
 """
 
 import shutil
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ from segmentation_pipeline.resources.engine import DuckDBEngine
 PART = "part-0.parquet"
 INPUTS = "inputs.txt"
 STAGING = ".staging"
+SECONDS_PER_DAY = 86_400
 
 
 class MissingPartitions(PipelineError):
@@ -116,10 +118,18 @@ class Lake:
     def _staging(self) -> Iterator[UPath]:
         folder = self.root / STAGING / uuid.uuid4().hex
         folder.mkdir(parents=True)
+        self._sweep(folder.parent)
         try:
             yield folder
         finally:
             shutil.rmtree(str(folder))
+
+    @staticmethod
+    def _sweep(staging: UPath) -> None:
+        """Remove what runs that were killed left behind; no write takes a day."""
+        for left in staging.iterdir():
+            if left.stat().st_mtime < time.time() - SECONDS_PER_DAY:
+                shutil.rmtree(str(left), ignore_errors=True)
 
 
 def in_ranges(days: Sequence[date]) -> str:

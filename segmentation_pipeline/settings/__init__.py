@@ -4,6 +4,7 @@ Belongs here: the shape of the configuration (shop.py), reading it and the one m
 Does not: acting on a setting. A unit is part of the name (`_days`, `_share`, `_rows`).
 """
 
+from segmentation_pipeline.settings.archetypes import DEFAULT_ARCHETYPES, Archetype
 from segmentation_pipeline.settings.loading import (
     CONFIG_VARIABLE,
     DEFAULT_CONFIG,
@@ -27,8 +28,10 @@ from segmentation_pipeline.settings.shop import (
 
 __all__ = [
     "CONFIG_VARIABLE",
+    "DEFAULT_ARCHETYPES",
     "DEFAULT_CONFIG",
     "NUMBERS",
+    "Archetype",
     "Cleaning",
     "Columns",
     "ConfigurationError",

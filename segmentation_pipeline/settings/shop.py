@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from segmentation_pipeline.core.naming import DEFAULT_ARCHETYPES, Archetype
+from segmentation_pipeline.settings.archetypes import DEFAULT_ARCHETYPES, Archetype
 
 VARIABLE_PREFIX = "SEGMENTATION_"
 NUMBERS = ("quantity", "unit_price", "amount")

@@ -5,7 +5,8 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from segmentation_pipeline.core.naming import CORE_ARCHETYPES, DEFAULT_ARCHETYPES, assign
+from segmentation_pipeline.core.naming import CORE_ARCHETYPES, assign
+from segmentation_pipeline.settings import DEFAULT_ARCHETYPES
 
 # Centres of four clusters of Online Retail at 2011-12-09: standardised recency_days, frequency, monetary.
 FOUNDING = {

@@ -12,8 +12,7 @@ from sklearn.metrics import silhouette_score
 from segmentation_pipeline.core.clustering.preprocessing import fit_scaling, score_cuts, transform
 from segmentation_pipeline.core.clustering.scoring import RFM
 from segmentation_pipeline.core.clustering.training import principal_components, train
-from segmentation_pipeline.core.naming import DEFAULT_ARCHETYPES
-from segmentation_pipeline.settings import Model
+from segmentation_pipeline.settings import DEFAULT_ARCHETYPES, Model
 
 AS_OF = date(2011, 12, 9)
 
