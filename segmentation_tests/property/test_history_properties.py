@@ -35,7 +35,7 @@ def histories(draw, money=None):
         st.integers(1, 4),
         st.sampled_from(["sale", "sale", "sale", "return", "return", "adjustment"]),
         st.integers(1, 6),
-        money or st.none(),
+        st.none() if money is None else money,
     )
     rows = []
     size = draw(st.sampled_from([0, 1, 5, 20, 50]))
