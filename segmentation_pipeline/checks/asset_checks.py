@@ -59,15 +59,20 @@ MEASURES: dict[str, Measured] = {
 
 
 def checks_of(asset: str) -> dg.AssetChecksDefinition:
-    """The asset checks of one stage; a critical one that fails stops what is downstream in the run."""
+    """The asset checks of one stage; a critical one that fails stops what is downstream in the run.
+
+    They judge the days of the run, or, executed alone from the UI, every day in the lake.
+    """
     specs = [
         dg.AssetCheckSpec(each.name, asset=asset, description=each.why, blocking=each.severity == "critical")
         for each in SUITES[asset]
     ]
 
-    @dg.multi_asset_check(name=f"{asset}_quality", specs=specs)
+    @dg.multi_asset_check(name=f"{asset}_quality", specs=specs, can_subset=True)
     def judged(context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[Lake]) -> Iterable[dg.AssetCheckResult]:
-        yield from judge(asset, SUITES[asset], MEASURES[asset](lake, days_of_run(context.run.tags)))
+        wanted = {key.name for key in context.op_execution_context.selected_asset_check_keys}
+        suite = [each for each in SUITES[asset] if each.name in wanted]
+        yield from judge(asset, suite, MEASURES[asset](lake, days_of_run(context.run.tags) or lake.days(asset)))
 
     return judged
 

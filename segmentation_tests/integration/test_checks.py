@@ -99,6 +99,14 @@ def test_a_lost_row_fails_the_check_names_its_day_and_stops_what_is_downstream(
     assert all(evaluation.passed for evaluation in latest(instance, "cleaning_profile").values())
 
 
+def test_one_check_can_be_executed_alone_and_then_judges_every_day(instance, nightly):
+    key = dg.AssetCheckKey(dg.AssetKey("cleaning_profile"), "rows_reconcile")
+    job = nightly.resolve_implicit_global_asset_job_def().get_subset(asset_check_selection={key}, asset_selection=set())
+    result = job.execute_in_process(instance=instance, run_config=QUIET)
+    (evaluation,) = result.get_asset_check_evaluations()
+    assert (evaluation.check_name, evaluation.passed) == ("rows_reconcile", True)
+
+
 SOUND = {
     "cleaning_profile": pd.DataFrame(
         {"date": [date(2025, 7, 1)], "raw_rows": [4], "placed_rows": [4], "raw_amount": [9.5], "placed_amount": [9.5],
