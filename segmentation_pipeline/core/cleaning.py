@@ -16,6 +16,7 @@ from segmentation_pipeline.core.text import known
 from segmentation_pipeline.settings import Cleaning, Settings
 
 LARGEST_DECIMAL = 10**13
+MANGLED_ID = r"[\x00-\x1f\x{fffd}]|^#(REF|N/A|VALUE|NAME|DIV/0|NUM|NULL)|^[0-9](\.[0-9]+)?[eE]\+[0-9]+$"
 COMMA_NUMBER = r"^[+-]?([0-9]+|[0-9]{1,3}(\.[0-9]{3})+)(,[0-9]+)?([eE][+-]?[0-9]+)?$"
 
 
@@ -33,6 +34,8 @@ RULES = (
          lambda t, _s: t.broken_line.notnull()),
     Rule("missing_invoice_id", "There is no invoice number.",
          lambda t, _s: t.invoice_is_mapped & t.parsed_invoice_id.isnull()),
+    Rule("unreadable_invoice_id", "The invoice number was mangled: control signs, a spreadsheet's error, or 5.36E+05.",
+         lambda t, _s: t.parsed_invoice_id.re_search(MANGLED_ID)),
     Rule("missing_timestamp", "There is no date and time of sale.",
          lambda t, _s: t.invoiced_at_text.isnull()),
     Rule("unreadable_timestamp", "The date and time of sale cannot be read.",

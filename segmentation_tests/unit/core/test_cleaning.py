@@ -18,6 +18,7 @@ ALONE = [
     ("broken_line", {"broken_line": "536365;85123A;6"}),
     ("missing_invoice_id", {"invoice_id": None}),
     ("missing_invoice_id", {"invoice_id": "  "}),
+    ("unreadable_invoice_id", {"invoice_id": "5.36E+05"}),
     ("missing_timestamp", {"invoiced_at": None}),
     ("missing_timestamp", {"invoiced_at": "NULL"}),
     ("unreadable_timestamp", {"invoiced_at": "yesterday"}),
@@ -416,3 +417,11 @@ def test_known_text_is_trimmed_and_words_for_nothing_are_null(engine):
     )
     found = engine.to_pandas(table.mutate(known=known(table.text, ["NULL"])).order_by("place"))["known"]
     assert [None if pd.isna(text) else text for text in found] == ["a", "a", None, None, None, "NULLS", None, "null"]
+
+
+def test_an_invoice_number_that_was_mangled_is_quarantined_and_an_odd_one_is_not(judge):
+    mangled = ["5.36E+05", "5E+05", "#REF!", "#N/A!", "53\x0065", "5363�5"]
+    odd = ["C536365", "536-365/A", "E+05", "5.36", "#1001", "Ärger 7"]
+    accepted, rejected = judge(*({"invoice_id": each} for each in mangled + odd))
+    assert accepted["invoice_id"].tolist() == odd
+    assert set(rejected["reason"]) == {"unreadable_invoice_id"}
