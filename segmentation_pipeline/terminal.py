@@ -17,37 +17,31 @@ from segmentation_pipeline.reporting import wording
 from segmentation_pipeline.reporting.data import in_display_order
 
 
-def summary(profiles: pd.DataFrame, shop: str, currency: str, as_of: date) -> Table:
-    """The segments of a day: size, worth, typical customer and recommendation."""
-    table = Table(
-        title=f"{shop}: customer segments as of {wording.long_date(as_of)} (model version {profiles['model_version'].iloc[0]})",
-        title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False,
-        caption="Last order, orders and spend are medians.", caption_justify="left",
-    )  # fmt: skip
-    for name in (
-        "Segment",
-        "Customers",
-        "Share",
-        "Revenue share",
-        "Last order",
-        "Orders",
-        f"Spend {currency}",
-        "What to do",
-    ):
-        text = name in ("Segment", "What to do")
-        table.add_column(name, justify="left" if text else "right", no_wrap=name != "What to do", overflow="fold")
+def summary(profiles: pd.DataFrame, shop: str, currency: str, as_of: date) -> Group:
+    """The segments of a day: size, worth and typical customer, and below what to do about each."""
+    version = profiles["model_version"].iloc[0]
+    title = Text(f"{shop}: customer segments as of {wording.long_date(as_of)} (model version {version})", style="bold")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("Segment", no_wrap=True)
+    for heading in ("Customers", "Share", "Revenue share", "Last order", "Orders", f"Spend {currency}"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    advice = Table(box=None, pad_edge=False, show_header=False)
     for row in in_display_order(profiles).to_dict("records"):
+        name = Text(f"● {row['segment']}", style=str(row["color"]))
+        recency = float(row["recency_days_median"])
         table.add_row(
-            Text(f"● {row['segment']}", style=str(row["color"])),
+            name,
             wording.count(row["customers"]),
             wording.share(row["customer_share"]),
             wording.share(row["revenue_share"]),
-            "never kept" if pd.isna(row["recency_days_median"]) else f"{row['recency_days_median']:.0f} days",
+            "never kept" if pd.isna(recency) else wording.days_ago(round(recency)),
             f"{row['frequency_median']:g}",
             wording.count(row["monetary_median"]),
-            str(row["recommendation"]),
         )
-    return table
+        advice.add_row(name, str(row["recommendation"]))
+    return Group(
+        title, table, Text("Last order, orders and spend are medians. What to do:", style="dim"), advice, Text()
+    )
 
 
 def rows(days: pd.DataFrame, reasons: pd.DataFrame) -> Group:
