@@ -161,8 +161,8 @@ def _progress(verbose: bool, total: int) -> Iterator[Callable[[dg.EventLogEntry]
             if event is None or event.step_key is None:
                 return
             if event.is_step_start:
-                bar.update(task, description=STEP_NAMES.get(event.step_key, event.step_key))
-            elif event.is_step_success:
+                bar.update(task, description=STEP_NAMES.get(event.step_key, "checking"))
+            elif event.is_step_success and event.step_key in STEP_NAMES:
                 bar.advance(task)
 
         yield follow
