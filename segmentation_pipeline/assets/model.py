@@ -49,7 +49,7 @@ def k_diagnostics(
     return diagnostics
 
 
-@dg.asset(group_name="model", kinds={"parquet", "scikitlearn"}, metadata={"dagster/storage_kind": "parquet"})
+@dg.asset(group_name="model", kinds={"parquet", "scikitlearn"})
 def segmentation_model(
     k_diagnostics: pd.DataFrame,
     lake: dg.ResourceParam[Lake],

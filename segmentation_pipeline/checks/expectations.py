@@ -4,9 +4,8 @@ Belongs here: the form of a declaration, so that check names exist without impor
 Does not: which there are (suites.py), judging them (judging.py).
 """
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 Severity = Literal["critical", "warning", "info"]
@@ -22,7 +21,7 @@ class Expectation:
         severity: `critical` stops what is downstream in the run; a `warning` is counted and shown.
         why: What goes wrong where it does not hold.
         remedy: What to do then.
-        name: Of the asset check; made from the type and the columns if not given.
+        name: Of the asset check, unique within its stage.
     """
 
     type: str
@@ -30,13 +29,4 @@ class Expectation:
     severity: Severity
     why: str
     remedy: str
-    name: str = field(default="")
-
-    def __post_init__(self) -> None:
-        """Give a check without a name one that says what it is about."""
-        if not self.name:
-            about = [
-                value for key, value in self.arguments.items() if key.startswith("column") and isinstance(value, str)
-            ]
-            plain = re.sub(r"^expect_(column_(pair_|values_)?)?(values_)?(to_)?", "", self.type)
-            object.__setattr__(self, "name", "_".join([*about, plain]).lower())
+    name: str
