@@ -11,14 +11,27 @@ import dagster as dg
 from upath import UPath
 
 from segmentation_pipeline import jobs, schedules
-from segmentation_pipeline.assets import OWNERS, cleaning, exploration, features, ingestion, model, reporting, segments
-from segmentation_pipeline.checks.asset_checks import ASSET_CHECKS
+from segmentation_pipeline.assets import (
+    OWNERS,
+    cleaning,
+    exploration,
+    features,
+    ingestion,
+    model,
+    quality,
+    reporting,
+    segments,
+)
+from segmentation_pipeline.assets.gated import INPUTS
+from segmentation_pipeline.checks.gate import Gate
+from segmentation_pipeline.checks.suites import suites
 from segmentation_pipeline.core import schema
 from segmentation_pipeline.partitions import calendar
 from segmentation_pipeline.resources.engine import DuckDBEngine
 from segmentation_pipeline.resources.freshness import LOGIC_VERSION, Freshness
-from segmentation_pipeline.resources.io_manager import ParquetIOManager
 from segmentation_pipeline.resources.lake import Lake
+from segmentation_pipeline.resources.lake_inputs import LakeInputs
+from segmentation_pipeline.resources.ledger import QualityLedger
 from segmentation_pipeline.resources.model_store import ModelStore
 from segmentation_pipeline.resources.reports import ReportFolder
 from segmentation_pipeline.resources.sources.files import FileSource
@@ -38,7 +51,6 @@ def build_definitions(settings: Settings | None = None, overrides: Mapping[str, 
     settings = settings or load_configured()
     return dg.Definitions(
         assets=build_assets(settings),
-        asset_checks=ASSET_CHECKS,
         jobs=[jobs.nightly_refresh, jobs.refit_model],
         schedules=[schedules.nightly(settings)],
         resources={**build_resources(settings), **(overrides or {})},
@@ -54,6 +66,7 @@ def build_resources(settings: Settings) -> dict[str, Any]:
     models = ModelStore(lake.root / "segmentation_model")
     reports = ReportFolder(UPath(settings.reports))
     freshness = Freshness(settings, source, lake, models, reports)
+    ledger = QualityLedger(lake.root / "quality_results", engine)
     return {
         "settings": settings,
         "engine": engine,
@@ -62,25 +75,31 @@ def build_resources(settings: Settings) -> dict[str, Any]:
         "models": models,
         "reports": reports,
         "freshness": freshness,
-        "io_manager": ParquetIOManager(lake, freshness),
+        "ledger": ledger,
+        "gate": Gate(settings, suites(settings), lake, freshness, ledger),
+        INPUTS: dg.InputManagerDefinition(lambda _context: LakeInputs(lake)),
     }
 
 
 def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     """Every asset, in the order the data flows, on the shop's calendar."""
-    declared = [
+    gated = [
         ingestion.raw_transactions,
         cleaning.clean_transactions_and_quarantine,
-        cleaning.cleaning_profile,
         features.customer_orders,
-        features.customer_returns_within(settings.rfm.return_window_days),
+        features.customer_returns,
         features.rfm_features,
         exploration.feature_exploration,
         model.k_diagnostics,
         model.segmentation_model,
         segments.customer_segments,
         segments.segment_profiles,
+    ]
+    expected = suites(settings)
+    declared = [
+        *(asset.build(settings, expected) for asset in gated),
         reporting.segment_report,
+        quality.quality_report,
     ]
     days = calendar(settings)
 

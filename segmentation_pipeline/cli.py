@@ -1,4 +1,4 @@
-"""The command line: `segmentation run`, `simulate`, `check-source` and `ui`.
+"""The command line: `segmentation run`, `simulate`, `check-source`, `quarantine` and `ui`.
 
 Belongs here: options, exit codes, and the order of things. Does not: planning, running, computing or laying out.
 
@@ -97,6 +97,25 @@ def check_source(config: ConfigOption = None) -> None:
         terminal.console().print(terminal.inspected(found))
 
 
+@app.command(epilog="Example: segmentation quarantine --from 2011-12-01 --reason zero_price --samples 10")
+def quarantine(
+    config: ConfigOption = None,
+    first: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day.")] = None,
+    last: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Only rows quarantined for this reason.")] = None,
+    samples: Annotated[int, typer.Option(min=0, help="Rows shown of each reason.")] = 3,
+) -> None:
+    """List the quarantined rows: reasons, counts by day, and samples as they came; changes nothing."""
+    with _errors_in_plain_words():
+        settings = _settings(config)
+        from segmentation_pipeline import inspection, terminal
+        from segmentation_pipeline.build import build_resources
+
+        days = (first.date() if first else None, last.date() if last else None)
+        found = inspection.quarantine(build_resources(settings)["lake"], *days, reason, samples)
+        terminal.console().print(terminal.quarantined(found, settings.currency))
+
+
 @app.command(epilog="Example: segmentation ui --config data/online_retail.yaml --port 3000")
 def ui(
     config: ConfigOption = None,
@@ -131,10 +150,19 @@ def _execute(
     import dagster as dg
 
     from segmentation_pipeline.build import build_definitions
+    from segmentation_pipeline.checks.gate import GateClosed
+    from segmentation_pipeline.planning import quality_run
     from segmentation_pipeline.running import execute
 
+    definitions = build_definitions(settings, resources)
     with dg.DagsterInstance.from_config(str(home)) as opened:
-        return execute(build_definitions(settings, resources), opened, runs, day, verbose).seconds
+        try:
+            return execute(definitions, opened, runs, day, verbose).seconds
+        except GateClosed as closed:
+            shown = closed.days[-1] if closed.days else day
+            execute(definitions, opened, [quality_run(shown)], shown, verbose)
+            page = resources["reports"].page(shown, "quality_report")
+            raise PipelineError(f"{closed}\nWhat every check found, by day: {page}") from closed
 
 
 def _print_summary(settings: Settings, resources: dict[str, Any], day: date, seconds: dict[str, float]) -> None:
@@ -146,6 +174,9 @@ def _print_summary(settings: Settings, resources: dict[str, Any], day: date, sec
         out.print(f"Nothing new: everything up to {day} is done.\n")
     out.print(terminal.summary(done.profiles, settings.shop, settings.currency, day))
     out.print(terminal.rows(done.days, done.reasons))
+    failures = resources["ledger"].failures(settings.start_date, day)
+    out.print(terminal.warned(failures))
+    out.print(f"Data quality: {resources['reports'].page(day, 'quality_report')}", soft_wrap=True)
     out.print(f"Report: {resources['reports'].page(day)}", soft_wrap=True)
     if seconds:
         out.print(terminal.times(seconds, time.perf_counter() - STARTED))

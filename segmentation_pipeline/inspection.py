@@ -7,11 +7,14 @@ import tempfile
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+import ibis
 import pandas as pd
 from ibis import _
 from upath import UPath
 
-from segmentation_pipeline.core import cleaning, profiling, schema
+from segmentation_pipeline.checks.profiles import profile_of_cleaning
+from segmentation_pipeline.core import cleaning, schema
+from segmentation_pipeline.core.profiling import clean
 from segmentation_pipeline.resources.engine import DuckDBEngine
 from segmentation_pipeline.resources.lake import Lake
 from segmentation_pipeline.resources.sources.files import FileSource
@@ -42,6 +45,51 @@ class Results:
     profiles: pd.DataFrame
     days: pd.DataFrame
     reasons: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Quarantine:
+    """What is quarantined on some days.
+
+    Attributes:
+        first_day: First day looked at that is in the lake; None if none is.
+        last_day: Last one.
+        reasons: One row per reason, most rows first: `reason`, `rows`, `days`, `amount`, `description`.
+        days: One row per day and reason, the latest first: `date`, `reason`, `rows`.
+        samples: Some rows of each reason, as they came: `reason`, `date`, `place`, `failed_rules` and the source's columns.
+    """
+
+    first_day: date | None
+    last_day: date | None
+    reasons: pd.DataFrame
+    days: pd.DataFrame
+    samples: pd.DataFrame
+
+
+def quarantine(lake: Lake, first: date | None, last: date | None, reason: str | None, samples: int) -> Quarantine:
+    """Reasons, counts and samples of the quarantined rows of the lake, of some days or all, for one reason or all."""
+    stored = [day for day in lake.days("quarantined_transactions") if (first or day) <= day <= (last or day)]
+    layout = schema.QUARANTINED_TRANSACTIONS
+    if not stored:
+        empty = pd.DataFrame(columns=["reason", "rows"])
+        return Quarantine(None, None, empty, empty, empty)
+    rows = lake.read(layout, stored)
+    rows = rows.filter(_.reason == reason) if reason else rows
+    by_reason = rows.group_by("reason").agg(rows=_.count(), days=_.date.nunique(), amount=_.amount_at_stake.sum())
+    by_day = rows.group_by("date", "reason").agg(rows=_.count()).order_by(_.date.desc(), _["rows"].desc())
+    numbered = rows.mutate(
+        number=ibis.row_number().over(group_by="reason", order_by=[_.date.desc(), _.source_file, _.source_row]),
+        place=_.source_file + " row " + _.source_row.cast("string"),
+    )
+    chosen = numbered.filter(_.number < samples).order_by("reason", "number")
+    reasons = lake.engine.to_pandas(by_reason.order_by(_["rows"].desc(), "reason"))
+    return Quarantine(
+        first_day=stored[0],
+        last_day=stored[-1],
+        reasons=reasons.assign(description=reasons["reason"].map(cleaning.DESCRIPTIONS)),
+        days=lake.engine.to_pandas(by_day),
+        samples=lake.engine.to_pandas(chosen.select("reason", "date", "place", "failed_rules", *schema.SOURCE_COLUMNS)),
+    )
 
 
 def inspect(settings: Settings) -> SourceInspection:
@@ -81,10 +129,9 @@ def inspect(settings: Settings) -> SourceInspection:
 
 def results(lake: Lake, day: date) -> Results:
     """What stands in the lake for a day."""
-    profile = lake.read(schema.CLEANING_PROFILE, [each for each in lake.days("cleaning_profile") if each <= day])
-    reasons = lake.engine.to_pandas(profiling.rows_by_reason(profile))
+    days = profile_of_cleaning(lake, day)
     return Results(
         profiles=lake.engine.to_pandas(lake.read(schema.SEGMENT_PROFILES, [day])),
-        days=lake.engine.to_pandas(profiling.rows_by_day(profile)),
-        reasons=reasons.assign(description=reasons["reason"].map(cleaning.DESCRIPTIONS)),
+        days=days,
+        reasons=clean.rows_by_reason(days),
     )

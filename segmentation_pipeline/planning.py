@@ -17,12 +17,12 @@ TRANSACTIONS = (
     "raw_transactions",
     "clean_transactions",
     "quarantined_transactions",
-    "cleaning_profile",
     "customer_orders",
 )
 RETURNS = ("customer_returns",)
 FEATURES = ("rfm_features", "feature_exploration")
 SEGMENTS = ("customer_segments", "segment_profiles", "segment_report")
+QUALITY = ("quality_report",)
 MODEL = ("k_diagnostics", "segmentation_model")
 
 # Stretches of stale days with fewer days between them are run as one: doing a few days again is cheaper than a run.
@@ -78,18 +78,23 @@ def plan(settings: Settings, freshness: Freshness, models: ModelStore, as_of: da
     has_model = bool(models.digest())
     snapshot = bool(touched or returned or not has_model or stale((*FEATURES, *SEGMENTS), [as_of]))
     if touched == returned == [as_of] and has_model:
-        return [PlannedRun("nightly_refresh", (*TRANSACTIONS, *RETURNS, *FEATURES, *SEGMENTS), as_of, as_of)]
+        return [PlannedRun("nightly_refresh", (*TRANSACTIONS, *RETURNS, *FEATURES, *SEGMENTS, *QUALITY), as_of, as_of)]
     if touched == returned:
         runs = _by_stretch((*TRANSACTIONS, *RETURNS), touched)
     else:
         runs = [*_by_stretch(TRANSACTIONS, touched), *_by_stretch(RETURNS, returned)]
     if snapshot and has_model:
-        runs.append(PlannedRun("nightly_refresh", (*FEATURES, *SEGMENTS), as_of, as_of))
+        runs.append(PlannedRun("nightly_refresh", (*FEATURES, *SEGMENTS, *QUALITY), as_of, as_of))
     elif snapshot:
         runs.append(PlannedRun("nightly_refresh", FEATURES, as_of, as_of))
         runs.append(PlannedRun("refit_model", MODEL))
-        runs.append(PlannedRun("nightly_refresh", SEGMENTS, as_of, as_of))
+        runs.append(PlannedRun("nightly_refresh", (*SEGMENTS, *QUALITY), as_of, as_of))
     return runs
+
+
+def quality_run(day: date) -> PlannedRun:
+    """The run that draws what the gates found up to a day."""
+    return PlannedRun("nightly_refresh", QUALITY, day, day)
 
 
 def _by_stretch(assets: tuple[str, ...], days: Sequence[date]) -> list[PlannedRun]:

@@ -19,8 +19,7 @@ from segmentation_pipeline.planning import PlannedRun
 
 STEP_NAMES = {
     "raw_transactions": "reading the source",
-    "clean_transactions_and_quarantine": "cleaning",
-    "cleaning_profile": "counting",
+    "clean_transactions": "cleaning",
     "customer_orders": "grouping orders",
     "customer_returns": "matching returns",
     "rfm_features": "computing features",
@@ -30,6 +29,7 @@ STEP_NAMES = {
     "customer_segments": "scoring customers",
     "segment_profiles": "profiling segments",
     "segment_report": "drawing the report",
+    "quality_report": "drawing data quality",
 }
 
 
@@ -119,8 +119,9 @@ def _in_plain_words(problem: BaseException, run_id: str, failed_checks: Sequence
             f"Checks that must hold failed, so nothing after them was computed:\n{listed}\n"
             f"Their details are in the Dagster UI (make ui), run {run_id}."
         )
+    cause = next((each for each in reversed(causes) if not isinstance(each, dg.DagsterError)), problem)
     return RunFailed(
-        f"The run {run_id} failed: {type(causes[-1]).__name__}: {causes[-1]}\n"
+        f"The run {run_id} failed: {type(cause).__name__}: {cause}\n"
         "Its log is in the Dagster UI (make ui); --verbose shows it here."
     )
 

@@ -12,9 +12,12 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from segmentation_pipeline.inspection import SourceInspection
+from segmentation_pipeline.core.schema import SOURCE_COLUMNS
+from segmentation_pipeline.inspection import Quarantine, SourceInspection
 from segmentation_pipeline.reporting import wording
 from segmentation_pipeline.reporting.data import in_display_order
+
+DAYS_LISTED = 10
 
 
 def summary(profiles: pd.DataFrame, shop: str, currency: str, as_of: date) -> Group:
@@ -85,6 +88,55 @@ def inspected(found: SourceInspection) -> Group:
         f"{wording.count(found.rows - rejected)} rows would be accepted, {wording.count(rejected)} quarantined."
     )
     return Group(head, columns, accepted, reasons)
+
+
+def quarantined(found: Quarantine, currency: str) -> Group:
+    """What `quarantine` found: reasons, the latest days, and rows as they came."""
+    if found.first_day is None:
+        return Group(Text("No such day is in the lake. `segmentation run` brings it up to date."))
+    span = f"{found.first_day} to {found.last_day}"
+    total = int(found.reasons["rows"].sum())
+    if not total:
+        return Group(Text(f"{span}: no quarantined rows."))
+    reasons = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("Reason", "Rows", "Days", currency, "Meaning"):
+        reasons.add_column(name, justify="left" if name in ("Reason", "Meaning") else "right")
+    for row in found.reasons.to_dict("records"):
+        amount = f"{float(row['amount']):,.2f}"
+        numbers = (wording.count(row["rows"]), wording.count(row["days"]), amount)
+        reasons.add_row(str(row["reason"]), *numbers, str(row["description"]))
+    days = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("Latest days", "Rows", "Reasons"):
+        days.add_column(name, justify="right" if name == "Rows" else "left", no_wrap=name != "Reasons")
+    for day, rows in list(found.days.groupby("date", sort=False))[:DAYS_LISTED]:
+        listed = ", ".join(
+            f"{reason} {wording.count(count)}" for reason, count in zip(rows["reason"], rows["rows"], strict=True)
+        )
+        days.add_row(pd.Timestamp(str(day)).date().isoformat(), wording.count(rows["rows"].sum()), listed)
+    samples = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("Such as", "Where", "As it came"):
+        samples.add_column(name)
+    for row in found.samples.to_dict("records"):
+        came = ", ".join(f"{name} {row[name]}" for name in SOURCE_COLUMNS if not pd.isna(row[name]))
+        others = [rule for rule in row["failed_rules"] if rule != row["reason"]]
+        samples.add_row(
+            Text(str(row["reason"])), str(row["place"]), came + (f" (also {', '.join(others)})" if others else "")
+        )
+    end = Text(
+        "Correct the source or the configuration, then `segmentation run`: the days are cleaned again and the rows move over.",
+        style="dim",
+    )
+    return Group(Text(f"{span}: {wording.count(total)} quarantined rows"), reasons, days, samples, end)
+
+
+def warned(failures: pd.DataFrame) -> Text:
+    """The checks that failed on days that were let through, and on how many."""
+    if failures.empty:
+        return Text("Every check held.")
+    names = failures["stage"] + ": " + failures["expectation"]
+    checks = failures.groupby(names, sort=False)["date"].nunique()
+    listed = "\n".join(f"  {name} on {wording.quantity(days, 'day')}" for name, days in checks.items())
+    return Text(f"Checks that warned:\n{listed}")
 
 
 def times(seconds: Mapping[str, float], total: float) -> Text:

@@ -9,20 +9,16 @@ import ibis.expr.types as ir
 import pandas as pd
 from ibis import _
 
+from segmentation_pipeline.assets.gated import gated
 from segmentation_pipeline.core import exploration
 from segmentation_pipeline.core.clustering import preprocessing
 from segmentation_pipeline.core.clustering.scoring import RFM
-from segmentation_pipeline.partitions import DAYS, days_of
+from segmentation_pipeline.partitions import days_of
 from segmentation_pipeline.resources.engine import DuckDBEngine
 from segmentation_pipeline.settings import Settings
 
 
-@dg.asset(
-    group_name="exploration",
-    partitions_def=DAYS,
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    kinds={"parquet", "pandas"},
-)
+@gated(group="exploration", kinds={"parquet", "pandas"})
 def feature_exploration(
     context: dg.AssetExecutionContext,
     rfm_features: ir.Table,

@@ -3,61 +3,52 @@
 Belongs here: `customer_orders`, `customer_returns`, `rfm_features`. Does not: how they are computed (core/).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
 
 import dagster as dg
 import ibis.expr.types as ir
 
+from segmentation_pipeline.assets.gated import gated
 from segmentation_pipeline.core import orders, returns, rfm
-from segmentation_pipeline.partitions import DAYS, days_of, history, window
+from segmentation_pipeline.partitions import days_of, history, window
 from segmentation_pipeline.resources.engine import DuckDBEngine
 from segmentation_pipeline.settings import Settings
 
 
-@dg.asset(
-    group_name="features",
-    partitions_def=DAYS,
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    kinds={"parquet", "duckdb"},
-)
+@gated(group="features", kinds={"parquet", "duckdb"})
 def customer_orders(clean_transactions: ir.Table) -> ir.Table:
     """One row per customer and order of the day: items, amount and products, so old lines are never read again."""
     return orders.customer_orders(clean_transactions)
 
 
-def customer_returns_within(return_window_days: int) -> dg.AssetsDefinition:
-    """The asset `customer_returns`, which reads as many earlier days as a return may look back."""
+@gated(
+    group="features",
+    kinds={"parquet", "duckdb"},
+    reads={"clean_transactions": lambda settings: window(settings.rfm.return_window_days)},
+)
+def customer_returns(
+    context: dg.AssetExecutionContext,
+    clean_transactions: ir.Table,
+    customer_orders: ir.Table,
+    settings: dg.ResourceParam[Settings],
+) -> ir.Table:
+    """One row per customer and order given back on the day: items and money, matched first in, first out.
 
-    @dg.asset(
-        group_name="features",
-        partitions_def=DAYS,
-        ins={"clean_transactions": dg.AssetIn(partition_mapping=window(return_window_days))},
-        backfill_policy=dg.BackfillPolicy.single_run(),
-        kinds={"parquet", "duckdb"},
+    A return that finds no sale of the same customer and product in its look-back window has no order. The day's orders
+    are read by its gate: orders less returns are the money of the day.
+    """
+    del customer_orders
+    first_day = min(days_of(context))
+    return returns.customer_returns(
+        clean_transactions, settings.rfm.return_window_days, settings.source.measure, first_day
     )
-    def customer_returns(
-        context: dg.AssetExecutionContext, clean_transactions: ir.Table, settings: dg.ResourceParam[Settings]
-    ) -> ir.Table:
-        """One row per customer and order given back on the day: items and money, matched first in, first out.
-
-        A return that finds no sale of the same customer and product in its look-back window has no order.
-        """
-        first_day = min(days_of(context))
-        return returns.customer_returns(clean_transactions, return_window_days, settings.source.measure, first_day)
-
-    return customer_returns
 
 
-@dg.asset(
-    group_name="features",
-    partitions_def=DAYS,
-    ins={
-        "customer_orders": dg.AssetIn(partition_mapping=history()),
-        "customer_returns": dg.AssetIn(partition_mapping=history()),
-    },
-    backfill_policy=dg.BackfillPolicy.single_run(),
+@gated(
+    group="features",
     kinds={"parquet", "duckdb", "gold"},
+    reads={"customer_orders": lambda _settings: history(), "customer_returns": lambda _settings: history()},
 )
 def rfm_features(
     context: dg.AssetExecutionContext,
@@ -65,11 +56,11 @@ def rfm_features(
     customer_returns: ir.Table,
     engine: dg.ResourceParam[DuckDBEngine],
     settings: dg.ResourceParam[Settings],
-) -> Iterator[dg.Output[dict[date, ir.Table]]]:
+) -> Iterator[Mapping[date, ir.Table]]:
     """Recency, frequency and monetary value per customer, as known at the end of the day.
 
     Backfilling an old day gives exactly what the night of that day would have given.
     """
     measure = settings.source.measure
     with engine.held(customer_orders) as known, engine.held(customer_returns) as given_back:
-        yield dg.Output({day: rfm.rfm_features(known, given_back, day, measure) for day in days_of(context)})
+        yield {day: rfm.rfm_features(known, given_back, day, measure) for day in days_of(context)}

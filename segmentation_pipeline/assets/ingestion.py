@@ -6,16 +6,12 @@ Belongs here: `raw_transactions`. Does not: reading files (resources/sources/), 
 import dagster as dg
 import ibis.expr.types as ir
 
-from segmentation_pipeline.partitions import DAYS, days_of
+from segmentation_pipeline.assets.gated import gated
+from segmentation_pipeline.partitions import days_of
 from segmentation_pipeline.resources.sources.files import FileSource
 
 
-@dg.asset(
-    group_name="ingestion",
-    partitions_def=DAYS,
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    kinds={"parquet", "duckdb", "bronze"},
-)
+@gated(group="ingestion", kinds={"parquet", "duckdb", "bronze"})
 def raw_transactions(context: dg.AssetExecutionContext, source: dg.ResourceParam[FileSource]) -> ir.Table:
     """Source rows of the day, as text, with the file and row each came from.
 

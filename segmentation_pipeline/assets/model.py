@@ -5,13 +5,17 @@ Does not: fitting and choosing (core/clustering/), storing versions (resources/m
 """
 
 from datetime import date
+from typing import Any
 
 import dagster as dg
 import pandas as pd
 
+from segmentation_pipeline.assets.gated import gated
+from segmentation_pipeline.checks.gate import Candidate
 from segmentation_pipeline.core import schema
 from segmentation_pipeline.core.clustering import preprocessing, selection, training
 from segmentation_pipeline.core.clustering.scoring import model_table
+from segmentation_pipeline.core.profiling import segments as profiling
 from segmentation_pipeline.reporting import metadata
 from segmentation_pipeline.resources.lake import Lake, MissingPartitions
 from segmentation_pipeline.resources.model_store import ModelStore
@@ -24,17 +28,13 @@ class RefitConfig(dg.Config):
     as_of: str | None = None
 
 
-@dg.asset(
-    group_name="model",
-    deps=[dg.AssetDep("rfm_features", partition_mapping=dg.AllPartitionMapping())],
+@gated(
+    group="model",
     kinds={"parquet", "scikitlearn"},
+    deps=(dg.AssetDep("rfm_features", partition_mapping=dg.AllPartitionMapping()),),
+    is_daily=False,
 )
-def k_diagnostics(
-    context: dg.AssetExecutionContext,
-    config: RefitConfig,
-    lake: dg.ResourceParam[Lake],
-    settings: dg.ResourceParam[Settings],
-) -> pd.DataFrame:
+def k_diagnostics(config: RefitConfig, lake: dg.ResourceParam[Lake], settings: dg.ResourceParam[Settings]) -> Candidate:
     """Inertia, silhouette and smallest segment of every algorithm and number of segments, and the declared policy's choice."""
     as_of = date.fromisoformat(config.as_of) if config.as_of else _last_day(lake)
     sampled = _sampled(lake, settings, as_of)
@@ -45,36 +45,45 @@ def k_diagnostics(
     )
     points = preprocessing.transform(sampled, scalings)
     diagnostics = selection.diagnose(points, as_of, policy, model.seed, model.restarts)
-    context.add_output_metadata({"as_of": as_of.isoformat(), "choice": diagnostics["reason"].iloc[0]})
-    return diagnostics
+
+    def publish() -> dict[str, Any]:
+        lake.write(schema.K_DIAGNOSTICS, diagnostics)
+        return {
+            "as_of": as_of.isoformat(),
+            "choice": diagnostics["reason"].iloc[0],
+            "preview": metadata.table_preview(diagnostics, rows=len(diagnostics)),
+        }
+
+    return Candidate(profiling.with_choice(diagnostics), publish)
 
 
-@dg.asset(group_name="model", kinds={"parquet", "scikitlearn"})
+@gated(group="model", kinds={"parquet", "scikitlearn"}, deps=(dg.AssetDep("k_diagnostics"),), is_daily=False)
 def segmentation_model(
-    k_diagnostics: pd.DataFrame,
-    lake: dg.ResourceParam[Lake],
-    models: dg.ResourceParam[ModelStore],
-    settings: dg.ResourceParam[Settings],
-) -> dg.MaterializeResult[None]:
+    lake: dg.ResourceParam[Lake], models: dg.ResourceParam[ModelStore], settings: dg.ResourceParam[Settings]
+) -> Candidate:
     """The model in force: centres, scaling and names as tables, with a card that says how it came about.
 
-    Every fit is kept as a version; the pointer to the version in force is swapped in one step.
+    Every model that passes its gate is kept as a version; the pointer to the version in force is swapped in one step.
+    One that does not pass is not kept, and the model in force stays.
     """
-    chosen = k_diagnostics[k_diagnostics["is_chosen"]].iloc[0]
+    diagnostics = lake.engine.to_pandas(lake.read(schema.K_DIAGNOSTICS))
+    chosen = diagnostics[diagnostics["is_chosen"]].iloc[0]
     as_of = pd.Timestamp(chosen["date"]).date()
     sampled = _sampled(lake, settings, as_of)
     model = training.train(sampled, as_of, int(chosen["k"]), str(chosen["reason"]), settings.model)
-    version = models.save(model, k_diagnostics)
-    models.put_in_force(version)
-    return dg.MaterializeResult(
-        metadata={
+
+    def publish() -> dict[str, Any]:
+        version = models.save(model, diagnostics)
+        models.put_in_force(version)
+        return {
             "version": version,
             "as_of": as_of.isoformat(),
             "segments": ", ".join(segment.name for segment in model.segments),
             "card": dg.MetadataValue.json(dict(model.card)),
             "preview": metadata.table_preview(model_table(model, version), rows=36),
         }
-    )
+
+    return Candidate(profiling.with_quality(model, as_of, int(chosen["k"])), publish)
 
 
 def _sampled(lake: Lake, settings: Settings, as_of: date) -> pd.DataFrame:

@@ -12,13 +12,15 @@ import ibis.expr.types as ir
 import pandas as pd
 from ibis import _
 
-from segmentation_pipeline.core import cleaning, profiling
+from segmentation_pipeline.assets.gated import INPUTS
+from segmentation_pipeline.checks.profiles import profile_of_cleaning
 from segmentation_pipeline.core.clustering import preprocessing
+from segmentation_pipeline.core.profiling import clean
 from segmentation_pipeline.partitions import DAYS, days_of, history
 from segmentation_pipeline.reporting import metadata
 from segmentation_pipeline.reporting.data import ReportData
-from segmentation_pipeline.resources.engine import DuckDBEngine
 from segmentation_pipeline.resources.freshness import Freshness
+from segmentation_pipeline.resources.lake import Lake
 from segmentation_pipeline.resources.model_store import ModelStore
 from segmentation_pipeline.resources.reports import ReportFolder
 from segmentation_pipeline.settings import Settings
@@ -32,19 +34,25 @@ NOT_DRAWN = (
 @dg.asset(
     group_name="reporting",
     partitions_def=DAYS,
-    deps=["segmentation_model"],
-    ins={"cleaning_profile": dg.AssetIn(partition_mapping=history())},
+    deps=[
+        "segmentation_model",
+        dg.AssetDep("clean_transactions", partition_mapping=history()),
+        dg.AssetDep("quarantined_transactions", partition_mapping=history()),
+    ],
+    ins={
+        name: dg.AssetIn(input_manager_key=INPUTS)
+        for name in ("feature_exploration", "customer_segments", "segment_profiles")
+    },
     backfill_policy=dg.BackfillPolicy.single_run(),
     output_required=False,
     kinds={"html", "matplotlib"},
 )
 def segment_report(  # noqa: PLR0913 - a report is where everything comes together
     context: dg.AssetExecutionContext,
-    cleaning_profile: ir.Table,
     feature_exploration: ir.Table,
     customer_segments: ir.Table,
     segment_profiles: ir.Table,
-    engine: dg.ResourceParam[DuckDBEngine],
+    lake: dg.ResourceParam[Lake],
     freshness: dg.ResourceParam[Freshness],
     models: dg.ResourceParam[ModelStore],
     reports: dg.ResourceParam[ReportFolder],
@@ -60,11 +68,10 @@ def segment_report(  # noqa: PLR0913 - a report is where everything comes togeth
     of_day = _.date == ibis.literal(day)
     data = _report_data(
         day,
-        cleaning_profile,
         feature_exploration.filter(of_day),
         customer_segments.filter(of_day),
         segment_profiles.filter(of_day),
-        engine,
+        lake,
         models,
         settings,
     )
@@ -91,18 +98,17 @@ def segment_report(  # noqa: PLR0913 - a report is where everything comes togeth
 
 def _report_data(
     day: date,
-    cleaning_profile: ir.Table,
     exploration: ir.Table,
     segments: ir.Table,
     profiles: ir.Table,
-    engine: DuckDBEngine,
+    lake: Lake,
     models: ModelStore,
     settings: Settings,
 ) -> ReportData:
     version = models.in_force()
     model = models.load(version)
-    days = engine.to_pandas(profiling.rows_by_day(cleaning_profile))
-    reasons = engine.to_pandas(profiling.rows_by_reason(cleaning_profile))
+    engine = lake.engine
+    days = profile_of_cleaning(lake, day)
     shown = engine.to_pandas(preprocessing.sample(segments, SCATTER_CUSTOMERS, settings.model.seed))
     places = model.project(shown)
     accepted = int(days["accepted_rows"].sum())
@@ -112,7 +118,7 @@ def _report_data(
         as_of=day,
         first_day=pd.Timestamp(days["date"].min()).date(),
         days=days,
-        reasons=reasons.assign(description=reasons["reason"].map(cleaning.DESCRIPTIONS)),
+        reasons=clean.rows_by_reason(days),
         exploration=engine.to_pandas(exploration),
         k_diagnostics=models.diagnostics(version),
         profiles=engine.to_pandas(profiles).astype({"revenue": float}),

@@ -7,33 +7,21 @@ import dagster as dg
 import ibis.expr.types as ir
 import pandas as pd
 
+from segmentation_pipeline.assets.gated import gated
 from segmentation_pipeline.core import profiles
 from segmentation_pipeline.core.clustering import scoring
-from segmentation_pipeline.partitions import DAYS
 from segmentation_pipeline.resources.engine import DuckDBEngine
 from segmentation_pipeline.resources.model_store import ModelStore
 
 
-@dg.asset(
-    group_name="segments",
-    partitions_def=DAYS,
-    deps=["segmentation_model"],
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    kinds={"parquet", "duckdb", "gold"},
-)
+@gated(group="segments", kinds={"parquet", "duckdb", "gold"}, deps=(dg.AssetDep("segmentation_model"),))
 def customer_segments(rfm_features: ir.Table, models: dg.ResourceParam[ModelStore]) -> ir.Table:
     """Segment and RFM scores of every customer at the end of the day, by the model in force."""
     version = models.in_force()
     return scoring.customer_segments(rfm_features, models.load(version), version)
 
 
-@dg.asset(
-    group_name="segments",
-    partitions_def=DAYS,
-    deps=["segmentation_model"],
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    kinds={"parquet", "duckdb", "gold"},
-)
+@gated(group="segments", kinds={"parquet", "duckdb", "gold"}, deps=(dg.AssetDep("segmentation_model"),))
 def segment_profiles(
     customer_segments: ir.Table, engine: dg.ResourceParam[DuckDBEngine], models: dg.ResourceParam[ModelStore]
 ) -> pd.DataFrame:

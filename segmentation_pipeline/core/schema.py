@@ -118,20 +118,6 @@ QUARANTINED_TRANSACTIONS = Table(
     key=("source_file", "source_row"),
 )  # fmt: skip
 
-CLEANING_PROFILE = Table(
-    "cleaning_profile",
-    (
-        Column("date", "date", "Day the rows are filed under", ("raw_transactions.date",)),
-        Column("measure", "string", "raw, accepted, guest (of the accepted), quarantined or failed_rule"),
-        Column("item", "string", "Kind of line, reason or rule; all for raw and guest",
-               ("clean_transactions.line_kind", "quarantined_transactions.reason")),
-        Column("rows", "int64", "Rows", ("raw_transactions.source_row",)),
-        Column("amount", MONEY, "Money of these rows in the shop's currency",
-               ("clean_transactions.amount", "quarantined_transactions.amount_at_stake")),
-    ),
-    key=("measure", "item"),
-)  # fmt: skip
-
 CUSTOMER_ORDERS = Table(
     "customer_orders",
     (
@@ -288,13 +274,28 @@ SEGMENT_PROFILES = Table(
     key=("segment_id",),
 )
 
+QUALITY_RESULTS = Table(
+    "quality_results",
+    (
+        Column("run_id", "string", "Run that judged"),
+        Column("evaluated_at", "timestamp('UTC')", "When"),
+        Column("stage", "string", "Asset that was judged"),
+        Column("expectation", "string", "Name of the check"),
+        Column("severity", "string", "critical, warning or info"),
+        Column("threshold", "string", "What was expected, in words"),
+        Column("date", "date", "Day that was judged"),
+        Column("passed", "boolean", "Whether it holds; null where there was nothing to compare with"),
+        Column("observed", "float64", "What was found, where that is a number"),
+    ),
+    key=(),
+)
+
 TABLES = {
     table.asset: table
     for table in (
         RAW_TRANSACTIONS,
         CLEAN_TRANSACTIONS,
         QUARANTINED_TRANSACTIONS,
-        CLEANING_PROFILE,
         CUSTOMER_ORDERS,
         CUSTOMER_RETURNS,
         RFM_FEATURES,

@@ -68,7 +68,7 @@ def quality_by_day(data: ReportData) -> Figure:
     _bars_by_day(revenue_axes, days["revenue"], REVENUE, "revenue")
     revenue_axes.set_title(f"Revenue ({data.currency}), less returns and adjustments")
     count_axis(revenue_axes, "y", ticks=4)
-    _date_axis(revenue_axes, days.index)
+    date_axis(revenue_axes, days.index)
     for axes in (rows_axes, share_axes, revenue_axes):
         axes.grid(visible=False, axis="x")
     return figure
@@ -85,7 +85,7 @@ def _bars_by_day(axes: Axes, values: pd.Series, color: str, label: str, base: pd
     """Bars while they can be told apart, else one outline, which stays sharp at a thousand days."""
     heights = values.fillna(0.0).to_numpy(dtype=float)
     bottoms = np.zeros_like(heights) if base is None else base.fillna(0.0).to_numpy(dtype=float)
-    positions = _day_positions(values.index)
+    positions = day_positions(values.index)
     if len(positions) <= _SEPARATE_BARS_UP_TO_DAYS:
         axes.bar(positions, heights, width=0.8, bottom=bottoms, color=color, label=label)
     else:
@@ -93,13 +93,14 @@ def _bars_by_day(axes: Axes, values: pd.Series, color: str, label: str, base: pd
         axes.stairs(heights + bottoms, edges, baseline=bottoms, fill=True, color=color, label=label)
 
 
-def _day_positions(days: pd.Index) -> np.ndarray:
+def day_positions(days: pd.Index) -> np.ndarray:
     """Where matplotlib's date axis puts each day."""
     return np.asarray(mdates.date2num(pd.DatetimeIndex(days).to_numpy()), dtype=float)
 
 
-def _date_axis(axes: Axes, days: pd.Index) -> None:
-    positions = _day_positions(days)
+def date_axis(axes: Axes, days: pd.Index) -> None:
+    """Ticks at days, or at round dates among many, with the year wherever it is new."""
+    positions = day_positions(days)
     first, last = float(positions[0]), float(positions[-1])
     axes.set_xlim(first - 0.7, last + 0.7)
     ticks = positions

@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Callable
 from functools import wraps
 from types import MappingProxyType
+from typing import TypeVar
 
 from matplotlib import style
 from matplotlib.axes import Axes
@@ -20,6 +21,7 @@ from segmentation_pipeline.reporting.data import ReportData
 from segmentation_pipeline.reporting.palette import GRID, INK, MUTED
 
 Draw = Callable[[ReportData], Figure]
+Data = TypeVar("Data")
 
 WIDTH_INCHES = 10.0
 REPORT_DPI = 150
@@ -60,11 +62,11 @@ THEME = MappingProxyType(
 )
 
 
-def themed(draw: Draw) -> Draw:
+def themed(draw: Callable[[Data], Figure]) -> Callable[[Data], Figure]:
     """Draw in the house theme, whatever the process or the user has set matplotlib to."""
 
     @wraps(draw)
-    def drawn(data: ReportData) -> Figure:
+    def drawn(data: Data) -> Figure:
         with style.context(dict(THEME), after_reset=True):
             return draw(data)
 

@@ -49,7 +49,7 @@ def render(data: ReportData, images: Mapping[str, bytes]) -> str:
     if unmatched:
         raise ValueError(f"a report has exactly the figures {', '.join(CAPTIONS)}; not matched: {', '.join(unmatched)}")
     return (
-        _environment()
+        environment()
         .get_template(_TEMPLATE)
         .render(
             report=data,
@@ -67,7 +67,8 @@ def render(data: ReportData, images: Mapping[str, bytes]) -> str:
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Templates of pages, with the number formats they use."""
     environment = Environment(
         loader=PackageLoader("segmentation_pipeline.reporting"),
         autoescape=True,

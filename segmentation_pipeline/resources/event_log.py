@@ -1,8 +1,9 @@
 """Dagster's SQLite event log, without the cost of a new SQLAlchemy engine for every event.
 
 A backfill of a year in one run stores an event per asset and day, twice: planned and materialized. The stock storage
-opens and closes an engine for each. This one leaves the same rows in the same files, several times faster; switch it on
-with these lines in `$DAGSTER_HOME/dagster.yaml`, off by removing them (history is kept either way):
+opens and closes an engine for each. This one leaves the same rows in the same files, several times faster; the one
+exception are planned rows of checks, by day, that no evaluation ever finds. Switch it on with these lines in
+`$DAGSTER_HOME/dagster.yaml`, off by removing them (history is kept either way):
 
     event_log_storage:
       module: segmentation_pipeline.resources.event_log
@@ -22,6 +23,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from dagster import DagsterInvariantViolationError, EventLogEntry, Field, StringSource
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME, SqliteEventLogStorage
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._serdes import ConfigurableClassData
@@ -75,6 +77,20 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
                 transactions.enter_context(self._connect(shard))
             for event in events:
                 self.store_event(event)
+
+    def _store_asset_check_evaluation_planned(self, event: EventLogEntry, event_id: int | None) -> None:
+        """One planned row for a check of a range run, where the stock storage has one for each day of the range.
+
+        A check without partitions of its own, as all are here, reports one evaluation; the rows by day would stay
+        planned for ever, each with a copy of the event: 80 checks over a year are 30,000 rows and 75 MB. A check with
+        partitions loses nothing but the planned rows: its evaluations are added as they come.
+        """
+        dagster_event = event.get_dagster_event()
+        planned = dagster_event.asset_check_planned_data
+        if planned.partitions_subset is not None and len(planned.partitions_subset) > 1:
+            whole = AssetCheckEvaluationPlanned(asset_key=planned.asset_key, check_name=planned.check_name)
+            event = event._replace(dagster_event=dagster_event._replace(event_specific_data=whole))
+        super()._store_asset_check_evaluation_planned(event, event_id)
 
     def has_table(self, table_name: str) -> bool:
         """Whether the index has the table; asked for every asset event that carries tags."""

@@ -21,7 +21,7 @@ from segmentation_pipeline.resources.sources.files import FileSource
 from segmentation_pipeline.settings import Settings
 
 # Raised whenever the same input would give other rows than before: lakes of earlier versions are then brought up to date.
-LOGIC_VERSION = "1"
+LOGIC_VERSION = "2"
 WHOLE_HISTORY = -1
 MODEL_IN_FORCE = "model in force"
 REPORT = "segment_report"
@@ -67,7 +67,6 @@ class Freshness:
             "raw_transactions": Made({}, mapping),
             "clean_transactions": Made({"raw_transactions": 0}, mapping + how["cleaning"]),
             "quarantined_transactions": Made({"raw_transactions": 0}, mapping + how["cleaning"]),
-            "cleaning_profile": Made({"raw_transactions": 0, "clean_transactions": 0, "quarantined_transactions": 0}),
             "customer_orders": Made({"clean_transactions": 0}),
             "customer_returns": Made({"clean_transactions": settings.rfm.return_window_days}, returned),
             "rfm_features": Made({"customer_orders": WHOLE_HISTORY, "customer_returns": WHOLE_HISTORY}, returned),
@@ -75,7 +74,13 @@ class Freshness:
             "customer_segments": Made({"rfm_features": 0}, MODEL_IN_FORCE),
             "segment_profiles": Made({"customer_segments": 0}),
             REPORT: Made(
-                {"segment_profiles": 0, "feature_exploration": 0, "cleaning_profile": WHOLE_HISTORY}, reporting
+                {
+                    "segment_profiles": 0,
+                    "feature_exploration": 0,
+                    "clean_transactions": WHOLE_HISTORY,
+                    "quarantined_transactions": WHOLE_HISTORY,
+                },
+                reporting,
             ),
         }
 

@@ -1,24 +1,32 @@
 """The lake: which file holds which day of which asset, and how a file becomes visible.
 
-Belongs here: paths, staging and publishing, reading by day, what each partition was made from.
-Does not: Dagster's contexts (io_manager.py), expressions (core/).
+Belongs here: paths, staging and publishing, reading by day, the note beside each partition.
+Does not: Dagster's contexts (lake_inputs.py), expressions (core/).
 
-    <lake>/<asset>/date=YYYY-MM-DD/part-0.parquet    and beside it `inputs.txt`, see `freshness.py`
+    <lake>/<asset>/date=YYYY-MM-DD/part-0.parquet    and beside it `partition.json`: what the partition was made from
+                                                     (freshness.py) and, for some, what was measured of it (checks/)
     <lake>/<asset>/part-0.parquet                    for an asset without days
 
 A partition is one file, written elsewhere on the same file system and renamed into place: it is there whole or not at
 all, and a reader that has the old one open keeps it.
 """
 
+import json
 import shutil
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cached_property
 from itertools import pairwise
+from typing import Any, TypeAlias
 
+import ibis
 import ibis.expr.types as ir
+import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 from upath import UPath
 
@@ -27,13 +35,40 @@ from segmentation_pipeline.errors import PipelineError
 from segmentation_pipeline.resources.engine import DuckDBEngine
 
 PART = "part-0.parquet"
-INPUTS = "inputs.txt"
+NOTE = "partition.json"
 STAGING = ".staging"
 SECONDS_PER_DAY = 86_400
+RANGES_SHOWN = 8
 
 
 class MissingPartitions(PipelineError):
     """Days that an expression needs are not in the lake; the message lists them."""
+
+
+Profile: TypeAlias = Mapping[str, Any]
+Rows: TypeAlias = ir.Table | pd.DataFrame | Mapping[date, ir.Table]
+
+
+@dataclass(frozen=True)
+class Staged:
+    """Rows that are written and not yet visible: a file for each day (or for None, where there are no days)."""
+
+    layout: schema.Table
+    files: Mapping[date | None, UPath]
+
+    @cached_property
+    def rows(self) -> dict[date | None, int]:
+        """Rows of each file."""
+        return {day: footer.num_rows for day, footer in self._footers.items()}
+
+    @cached_property
+    def columns(self) -> dict[date | None, pa.Schema]:
+        """Columns and types of each file."""
+        return {day: footer.schema.to_arrow_schema() for day, footer in self._footers.items()}
+
+    @cached_property
+    def _footers(self) -> dict[date | None, pq.FileMetaData]:
+        return {day: pq.read_metadata(str(file)) for day, file in self.files.items()}
 
 
 class Lake:
@@ -77,42 +112,79 @@ class Lake:
             )
         return self.engine.read_parquet([self.file(layout.asset, day) for day in days])
 
-    def write(
-        self, layout: schema.Table, table: ir.Table, inputs: Mapping[date, str] | None = None
-    ) -> dict[date | None, int]:
-        """Write an expression, replacing what was there, and return the rows of each day (or of None).
+    @contextmanager
+    def staged(self, layout: schema.Table, rows: Rows, days: Sequence[date] | None = None) -> Iterator[Staged]:
+        """Write rows where no reader looks, to be published or, at the end of the block, forgotten.
 
         Args:
             layout: The table's description.
-            table: The rows; with days, all rows of each day of `inputs`.
-            inputs: The days to write, and what each is made from.
+            rows: One expression or small frame for all days, or one expression for each.
+            days: The days to write, each with all its rows; None for an asset without days.
         """
-        with self._staging() as staging:
-            staged: dict[date | None, UPath] = {}
-            if inputs is None:
-                staged[None] = staging / PART
-                self.engine.write(table, layout, staging / PART)
+        with self._staging() as folder:
+            files: dict[date | None, UPath] = {None: folder / PART}
+            if days is None:
+                self.engine.write(_expression(rows, layout), layout, folder / PART)
             else:
-                by_day = {day: staging / f"{day.isoformat()}.parquet" for day in inputs}
-                self.engine.write_days(table, layout, by_day)
-                staged.update((day, by_day[day]) for day in inputs)
-            rows = {day: pq.read_metadata(str(file)).num_rows for day, file in staged.items()}
-            for day, file in staged.items():
-                self._publish(file, self.file(layout.asset, day), (inputs or {}).get(day) if day else None)
-        return rows
+                by_day = {day: folder / f"{day.isoformat()}.parquet" for day in days}
+                if isinstance(rows, Mapping):
+                    for day, file in by_day.items():
+                        self.engine.write_days(rows[day], layout, {day: file})
+                else:
+                    self.engine.write_days(_expression(rows, layout), layout, by_day)
+                files = {day: file for day, file in by_day.items()}  # noqa: C416 - dict() would keep the keys' type
+            yield Staged(layout, files)
+
+    def read_staged(self, staged: Staged, days: Sequence[date] | None = None) -> ir.Table:
+        """The staged rows, or those of some days."""
+        files = [staged.files[day] for day in days] if days else list(staged.files.values())
+        return self.engine.read_parquet(files)
+
+    def publish(
+        self, staged: Staged, inputs: Mapping[date, str] | None = None, profiles: Mapping[date, Profile] | None = None
+    ) -> None:
+        """Put staged files in place of those that are there: the days of `inputs`, or an asset without days.
+
+        Args:
+            staged: Written just now.
+            inputs: The days to publish, and what each is made from.
+            profiles: What was measured of each day, if it is to be kept.
+        """
+        if inputs is None:
+            self._publish(staged.files[None], self.file(staged.layout.asset))
+        for day, digest in (inputs or {}).items():
+            profile = {"profile": profiles[day]} if profiles else {}
+            note = json.dumps({"inputs": digest, **profile}, default=str)
+            self._publish(staged.files[day], self.file(staged.layout.asset, day), note)
+
+    def write(self, layout: schema.Table, rows: Rows, inputs: Mapping[date, str] | None = None) -> None:
+        """Stage rows and publish them all."""
+        with self.staged(layout, rows, None if inputs is None else list(inputs)) as staged:
+            self.publish(staged, inputs)
 
     def inputs(self, asset: str, day: date) -> str | None:
         """What a partition was made from, as written with it; None if it is not there or its writing was cut short."""
-        note = self.file(asset, day).with_name(INPUTS)
-        return note.read_text() if note.exists() else None
+        note = self._note(asset, day)
+        return str(note["inputs"]) if note else None
 
-    def _publish(self, staged: UPath, target: UPath, inputs: str | None) -> None:
+    def profiles(self, asset: str, days: Sequence[date]) -> dict[date, Profile]:
+        """What was measured of partitions; days that are not there, or were not measured, are left out."""
+        notes = {day: self._note(asset, day) for day in days}
+        return {day: note["profile"] for day, note in notes.items() if note and "profile" in note}
+
+    def _note(self, asset: str, day: date) -> dict[str, Any] | None:
+        file = self.file(asset, day).with_name(NOTE)
+        return json.loads(file.read_text()) if file.exists() else None
+
+    @staticmethod
+    def _publish(staged: UPath, target: UPath, note: str | None = None) -> None:
+        """The note is written last: where it is missing, the partition counts as not made."""
         target.parent.mkdir(parents=True, exist_ok=True)
-        note = target.with_name(INPUTS)
-        note.unlink(missing_ok=True)
+        beside = target.with_name(NOTE)
+        beside.unlink(missing_ok=True)
         staged.replace(target)
-        if inputs is not None:
-            note.write_text(inputs)
+        if note is not None:
+            beside.write_text(note)
 
     @contextmanager
     def _staging(self) -> Iterator[UPath]:
@@ -132,6 +204,14 @@ class Lake:
                 shutil.rmtree(str(left), ignore_errors=True)
 
 
+def _expression(rows: Rows, layout: schema.Table) -> ir.Table:
+    if isinstance(rows, pd.DataFrame):
+        return layout.conform(ibis.memtable(rows, schema=layout.ibis_schema))
+    if isinstance(rows, ir.Table):
+        return rows
+    raise TypeError(f"{layout.asset}: expected a table, got {type(rows).__name__}")
+
+
 def in_ranges(days: Sequence[date]) -> str:
     """Days for people: `2011-01-01 to 2011-01-31, 2011-03-05`."""
     if not days:
@@ -140,6 +220,6 @@ def in_ranges(days: Sequence[date]) -> str:
     breaks = [later for earlier, later in pairwise(ordered) if later - earlier > timedelta(days=1)]
     starts = [ordered[0], *breaks]
     ends = [*(max(day for day in ordered if day < start) for start in breaks), ordered[-1]]
-    return ", ".join(
-        f"{start}" if start == end else f"{start} to {end}" for start, end in zip(starts, ends, strict=True)
-    )
+    stretches = [f"{start}" if start == end else f"{start} to {end}" for start, end in zip(starts, ends, strict=True)]
+    more = [f"and {len(stretches) - RANGES_SHOWN} more stretches"] if len(stretches) > RANGES_SHOWN else []
+    return ", ".join(stretches[:RANGES_SHOWN] + more)

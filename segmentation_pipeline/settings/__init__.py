@@ -12,6 +12,8 @@ from segmentation_pipeline.settings.loading import (
     load,
     load_configured,
 )
+from segmentation_pipeline.settings.quality import OwnExpectation, Quality, Severity
+from segmentation_pipeline.settings.section import Section
 from segmentation_pipeline.settings.shop import (
     NUMBERS,
     Cleaning,
@@ -21,7 +23,6 @@ from segmentation_pipeline.settings.shop import (
     Model,
     Rfm,
     Schedule,
-    Section,
     Settings,
     Source,
 )
@@ -38,10 +39,13 @@ __all__ = [
     "Engine",
     "Feature",
     "Model",
+    "OwnExpectation",
+    "Quality",
     "Rfm",
     "Schedule",
     "Section",
     "Settings",
+    "Severity",
     "Source",
     "load",
     "load_configured",

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from segmentation_pipeline.settings.archetypes import DEFAULT_ARCHETYPES, Archetype
+from segmentation_pipeline.settings.quality import Quality
+from segmentation_pipeline.settings.section import Section, Share
 
 VARIABLE_PREFIX = "SEGMENTATION_"
 NUMBERS = ("quantity", "unit_price", "amount")
@@ -20,13 +22,6 @@ MEMORY_UNITS = {"KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KiB": 2**10, "MiB"
 LEAST_MEMORY_BYTES = 64e6
 
 Feature = Literal["recency_days", "frequency", "monetary"]
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class Section(BaseModel):
-    """A part of the configuration: unknown keys are refused, values do not change after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class Columns(Section):
@@ -253,6 +248,7 @@ class Settings(BaseSettings):
     cleaning: Cleaning = Cleaning()
     rfm: Rfm = Rfm()
     model: Model = Model()
+    quality: Quality = Quality()
     schedule: Schedule = Schedule()
 
     @field_validator("timezone")

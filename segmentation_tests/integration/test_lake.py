@@ -42,8 +42,9 @@ def orders(days: list[date], amount: float = 1.5):
 
 
 def test_a_day_without_rows_is_an_empty_file_and_no_missing_partition(lake):
-    written = lake.write(schema.CUSTOMER_ORDERS, orders([DAYS[0], DAYS[2]]), dict.fromkeys(DAYS, "digest"))
-    assert written == {DAYS[0]: 3, DAYS[1]: 0, DAYS[2]: 3}
+    with lake.staged(schema.CUSTOMER_ORDERS, orders([DAYS[0], DAYS[2]]), DAYS) as staged:
+        assert staged.rows == {DAYS[0]: 3, DAYS[1]: 0, DAYS[2]: 3}
+        lake.publish(staged, dict.fromkeys(DAYS, "digest"))
     assert lake.engine.to_pandas(lake.read(schema.CUSTOMER_ORDERS, [DAYS[1]])).empty
     assert pq.read_schema(str(lake.file("customer_orders", DAYS[1]))).names == schema.CUSTOMER_ORDERS.names
 
@@ -73,7 +74,7 @@ def test_an_expression_that_fails_leaves_the_old_partition_and_no_litter(lake):
 
 def test_a_partition_whose_writing_was_cut_short_counts_as_stale(lake):
     lake.write(schema.CUSTOMER_ORDERS, orders([DAYS[0]]), {DAYS[0]: "digest"})
-    lake.file("customer_orders", DAYS[0]).with_name("inputs.txt").unlink()
+    lake.file("customer_orders", DAYS[0]).with_name("partition.json").unlink()
     assert lake.inputs("customer_orders", DAYS[0]) is None
 
 
@@ -105,3 +106,13 @@ def test_row_groups_have_a_fixed_size(tmp_path, monkeypatch):
     written = pq.ParquetFile(tmp_path / "file")
     assert [written.metadata.row_group(number).num_rows for number in range(4)] == [1_000, 1_000, 1_000, 500]
     assert written.read()["value"].to_pylist() == list(range(3_500))
+
+
+def test_staged_days_are_not_there_until_they_are_published_and_only_those_published_are(lake):
+    with lake.staged(schema.CUSTOMER_ORDERS, orders(DAYS), DAYS) as staged:
+        assert lake.days("customer_orders") == []
+        assert lake.engine.to_pandas(lake.read_staged(staged, [DAYS[1]]))["date"].dt.date.unique().tolist() == [DAYS[1]]
+        lake.publish(staged, {DAYS[0]: "digest"}, {DAYS[0]: {"orders": 3}})
+    assert lake.days("customer_orders") == [DAYS[0]]
+    assert lake.profiles("customer_orders", DAYS) == {DAYS[0]: {"orders": 3}}
+    assert not list((lake.root / ".staging").iterdir())

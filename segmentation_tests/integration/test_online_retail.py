@@ -1,5 +1,6 @@
 """The whole pipeline on UCI Online Retail, through the command line, against independent computations in pandas."""
 
+import json
 import os
 import subprocess
 import sys
@@ -51,8 +52,13 @@ class Shop:
 
     def files(self) -> dict[str, bytes]:
         """The contents of everything a run writes for its users, by path."""
-        kept = [*(self.folder / "lake").rglob("*.parquet"), *(self.folder / "reports").rglob("*.*")]
-        shown = [file for file in kept if file.is_file() and ".sources" not in file.parts]
+        kept = [
+            *(self.folder / "lake").rglob("*.parquet"),
+            *(self.folder / "lake").rglob("partition.json"),
+            *(self.folder / "reports").rglob("*.*"),
+        ]
+        apart = {".sources", "quality_results"}  # an index, and a log of runs
+        shown = [file for file in kept if file.is_file() and not apart & set(file.parts)]
         return {str(file.relative_to(self.folder)): file.read_bytes() for file in shown}
 
 
@@ -99,11 +105,15 @@ def test_rules_fail_as_often_as_the_published_figures_say(shop, source_rows):
     assert int(source_rows.duplicated().sum()) == 5_268
 
 
-def test_the_cleaning_profile_adds_up_to_the_source_by_day(shop, source_rows):
-    profile = shop.table("cleaning_profile").pivot_table(index="date", columns="measure", values="rows", aggfunc="sum")
+def test_the_profiles_of_cleaning_add_up_to_the_source_by_day(shop, source_rows):
     by_day = source_rows.groupby(source_rows["InvoiceDate"].dt.date).size()
-    assert profile["raw"].to_dict() == by_day.to_dict()
-    assert (profile["raw"] == profile["accepted"] + profile["quarantined"].fillna(0)).all()
+    notes = {
+        date.fromisoformat(note.parent.name.removeprefix("date=")): json.loads(note.read_text())["profile"]
+        for note in (shop.folder / "lake" / "clean_transactions").rglob("partition.json")
+    }
+    assert {day: profile["raw_rows"] for day, profile in notes.items() if profile["raw_rows"]} == by_day.to_dict()
+    for profile in notes.values():
+        assert profile["raw_rows"] == profile["accepted_rows"] + profile["quarantined_rows"]
 
 
 def test_rfm_agrees_with_a_replay_in_python_for_every_customer(shop):

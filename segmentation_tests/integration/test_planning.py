@@ -13,6 +13,7 @@ from segmentation_pipeline.build import build_definitions, build_resources
 from segmentation_pipeline.planning import (
     FEATURES,
     MODEL,
+    QUALITY,
     RETURNS,
     SEGMENTS,
     TRANSACTIONS,
@@ -25,7 +26,7 @@ from segmentation_pipeline.running import execute
 from segmentation_pipeline.settings import Settings
 
 FIRST, LAST = date(2025, 7, 1), date(2025, 7, 20)
-NIGHT = (*TRANSACTIONS, *RETURNS, *FEATURES, *SEGMENTS)
+NIGHT = (*TRANSACTIONS, *RETURNS, *FEATURES, *SEGMENTS, *QUALITY)
 
 
 def planned(settings: Settings, as_of: date) -> list[PlannedRun]:
@@ -51,7 +52,7 @@ def done(small_shop: Settings) -> Settings:
         ("nightly_refresh", (*TRANSACTIONS, *RETURNS)),
         ("nightly_refresh", FEATURES),
         ("refit_model", MODEL),
-        ("nightly_refresh", SEGMENTS),
+        ("nightly_refresh", (*SEGMENTS, *QUALITY)),
     ]
     return small_shop
 
@@ -66,7 +67,7 @@ def test_a_night_is_one_run_of_the_job_that_the_schedule_runs(done):
 
 def test_an_earlier_day_only_needs_its_snapshot(done):
     day = LAST - timedelta(days=5)
-    assert planned(done, day) == [PlannedRun("nightly_refresh", (*FEATURES, *SEGMENTS), day, day)]
+    assert planned(done, day) == [PlannedRun("nightly_refresh", (*FEATURES, *SEGMENTS, *QUALITY), day, day)]
 
 
 def test_a_new_file_brings_its_own_day_up_to_date_and_what_is_computed_from_it(done):
@@ -78,7 +79,7 @@ def test_a_new_file_brings_its_own_day_up_to_date_and_what_is_computed_from_it(d
         assert planned(done, end) == [
             PlannedRun("nightly_refresh", TRANSACTIONS, day, day),
             PlannedRun("nightly_refresh", RETURNS, day, end),
-            PlannedRun("nightly_refresh", (*FEATURES, *SEGMENTS), end, end),
+            PlannedRun("nightly_refresh", (*FEATURES, *SEGMENTS, *QUALITY), end, end),
         ]
     finally:
         late.unlink()
@@ -105,7 +106,7 @@ def test_a_lost_report_is_drawn_again(done):
     content = page.read_bytes()
     page.unlink()
     try:
-        assert planned(done, day) == [PlannedRun("nightly_refresh", (*FEATURES, *SEGMENTS), day, day)]
+        assert planned(done, day) == [PlannedRun("nightly_refresh", (*FEATURES, *SEGMENTS, *QUALITY), day, day)]
     finally:
         page.write_bytes(content)
 

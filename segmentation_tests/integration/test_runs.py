@@ -14,7 +14,7 @@ from segmentation_pipeline.resources.model_store import NoModelInForce
 from segmentation_pipeline.settings import Settings
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-TRANSACTIONS = ["raw_transactions", "clean_transactions", "quarantined_transactions", "cleaning_profile"]
+TRANSACTIONS = ["raw_transactions", "clean_transactions", "quarantined_transactions"]
 FEATURES = ["customer_orders", "customer_returns", "rfm_features"]
 FIRST, LAST = date(2025, 7, 1), date(2025, 7, 20)
 

@@ -25,12 +25,15 @@ def engine() -> DuckDBEngine:
 def prepared(engine) -> Callable[[Table, Callable[[ir.Table], dict[str, ir.Table]]], Run]:
     """From a table's layout and the named results wanted of it, a function from rows and names to those results."""
     connection, numbers = engine.connection.con, count()
+    kept = []  # the engine forgets a table in memory once the expression that reads it is gone
 
     def prepare(layout: Table, results: Callable[[ir.Table], dict[str, ir.Table]]) -> Run:
         name = f"given_{next(numbers)}"
         given = engine.connection.create_table(name, schema=layout.ibis_schema, temp=True)
         types = layout.ibis_schema.to_pyarrow()
         for result, table in results(given).items():
+            kept.append(table)
+            engine.connection._register_in_memory_tables(table)
             connection.execute(f"PREPARE {name}_{result} AS {ibis.to_sql(table, dialect='duckdb')}")
 
         def run(rows: Sequence[dict[str, object]], *wanted: str) -> list[pd.DataFrame]:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from segmentation_pipeline.core import cleaning, profiling, schema
+from segmentation_pipeline.core import cleaning, schema
+from segmentation_pipeline.core.profiling import clean
 from segmentation_pipeline.settings import Cleaning, Columns, Settings, Source
 
 DAY = date(2011, 6, 1)
@@ -93,7 +94,7 @@ def results_for(shop):
     def results(raw):
         classified = cleaning.classify(raw, shop)
         accepted, rejected = cleaning.accepted(classified, shop), cleaning.rejected(classified)
-        profile = profiling.cleaning_profile(raw, accepted, rejected, shop)
+        profile = clean.measured(raw, accepted, rejected, [DAY], shop)
         return {
             "accepted": accepted.order_by("source_row"),
             "rejected": rejected.order_by("source_row"),
@@ -125,10 +126,11 @@ def test_every_row_is_accepted_or_quarantined_once(judge, lines):
 @given(lines=transaction_lines())
 def test_money_and_rows_of_the_source_are_those_accepted_and_quarantined(judge, lines):
     (profile,) = judge(lines, "profile")
-    rows, money = (profile.groupby("measure")[column].sum() for column in ("rows", "amount"))
-    assert rows.get("raw", 0) == rows.get("accepted", 0) + rows.get("quarantined", 0) == len(lines)
-    assert money.get("raw", 0) == money.get("accepted", 0) + money.get("quarantined", 0)
-    assert money.get("raw", 0) == sum(money_in(line) for line in lines)
+    (day,) = profile.to_dict("records")
+    assert day["raw_rows"] == day["accepted_rows"] + day["quarantined_rows"] == day["placed_rows"] == len(lines)
+    assert day["raw_amount"] == day["revenue"] + day["quarantined_amount"] == day["placed_amount"]
+    assert day["raw_amount"] == sum(money_in(line) for line in lines)
+    assert day["repeated_keys"] == 0
 
 
 @many

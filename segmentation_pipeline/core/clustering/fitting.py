@@ -24,6 +24,15 @@ class Clusters:
         """Share of the customers at each centre, 0 to 1."""
         return np.bincount(self.labels, minlength=len(self.centres)) / len(self.labels)
 
+    def nearest(self, points: np.ndarray) -> np.ndarray:
+        """The number of the nearest centre of each of (customers, features) points."""
+        return np.asarray(squared_distances(points, self.centres).argmin(axis=1))
+
+
+def squared_distances(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """(points, centres) squared Euclidean distances."""
+    return np.asarray(((points[:, None, :] - centres[None, :, :]) ** 2).sum(axis=2))
+
 
 class Fitter:
     """Clusters one sample for any k; what does not depend on k is computed once.
@@ -50,7 +59,7 @@ class Fitter:
         """
         centres = self._ward_centres(k) if self._merges is not None else self._kmeans_centres(k)
         centres = centres[np.lexsort(centres.T)]
-        squared = ((self.points[:, None, :] - centres[None, :, :]) ** 2).sum(axis=2)
+        squared = squared_distances(self.points, centres)
         return Clusters(centres, squared.argmin(axis=1), float(squared.min(axis=1).sum()))
 
     def _kmeans_centres(self, k: int) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from segmentation_pipeline.core import naming
-from segmentation_pipeline.core.clustering import selection
+from segmentation_pipeline.core.clustering import selection, stability
 from segmentation_pipeline.core.clustering.fitting import Clusters, Fitter
 from segmentation_pipeline.core.clustering.preprocessing import Scaling, fit_scaling, score_cuts, transform
 from segmentation_pipeline.core.clustering.scoring import RFM, Segment, SegmentationModel
@@ -37,7 +37,8 @@ def train(sampled: pd.DataFrame, as_of: date, k: int, reason: str, settings: Mod
     """
     scalings = fit_scaling(sampled, settings.features, settings.winsor_share)
     points = transform(sampled, scalings)
-    clusters = Fitter(points, settings.algorithm, settings.seed, settings.restarts).fit(k)
+    fitter = Fitter(points, settings.algorithm, settings.seed, settings.restarts)
+    clusters = fitter.fit(k)
     components, shares = principal_components(points)
     return SegmentationModel(
         scalings=tuple(scalings),
@@ -53,6 +54,7 @@ def train(sampled: pd.DataFrame, as_of: date, k: int, reason: str, settings: Mod
             "features": list(settings.features),
             "fitted_on_customers": len(sampled),
             "silhouette": selection.Silhouette(points, settings.seed).score(clusters.labels),
+            "stability": stability.bootstrap_agreement(clusters, fitter),
             "inertia": clusters.inertia,
             "segment_shares": [float(share) for share in clusters.shares],
             "settings": settings.model_dump(mode="json", exclude={"archetypes"}),

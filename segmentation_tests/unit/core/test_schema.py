@@ -12,7 +12,8 @@ TRIAL = Table("trial", (Column("id", "string", "An id"), Column("money", schema.
 
 
 def test_every_table_is_found_by_its_asset():
-    assert {table.asset: table for table in EVERY_TABLE} == schema.TABLES
+    of_assets = {table.asset: table for table in EVERY_TABLE if table is not schema.QUALITY_RESULTS}
+    assert of_assets == schema.TABLES
 
 
 @pytest.mark.parametrize("table", EVERY_TABLE, ids=lambda table: table.asset)

@@ -1,0 +1,125 @@
+"""Gated assets: the one way an asset with a table is declared, so that none can be without its gate.
+
+Belongs here: what an asset's declaration and its stage's checks become in Dagster. Does not: the assets themselves, the
+gate (checks/gate.py).
+
+An asset's function returns what it made, an expression, a small frame or one expression per day. One that holds
+something open while its rows are written yields it instead, once, as a context manager does.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+import ibis.expr.types as ir
+
+from segmentation_pipeline.checks.gate import Gate
+from segmentation_pipeline.checks.results import check_spec
+from segmentation_pipeline.checks.stages import STAGES
+from segmentation_pipeline.checks.suites import Suites
+from segmentation_pipeline.partitions import DAYS, days_of
+from segmentation_pipeline.settings import Settings
+
+INPUTS = "lake_inputs"
+
+Reach = Callable[[Settings], dg.PartitionMapping]
+
+
+@dataclass(frozen=True)
+class GatedAsset:
+    """An asset as declared; `build` makes it Dagster's.
+
+    Attributes:
+        function: Makes the rows.
+        name: Of the asset, and of its stage.
+        group: In the lineage graph.
+        outs: Tables it makes, with their descriptions and kinds.
+        reads: Upstream assets that are read on other days than the same one, with a function of the settings that says
+            which.
+        deps: Upstream assets that it reads otherwise than as a table.
+        is_daily: Whether it has days.
+    """
+
+    function: Callable[..., Any]
+    name: str
+    group: str
+    outs: Mapping[str, dg.AssetOut]
+    reads: Mapping[str, Reach]
+    deps: tuple[dg.AssetDep, ...]
+    is_daily: bool
+
+    def build(self, settings: Settings, suites: Suites) -> dg.AssetsDefinition:
+        """The asset with its stage's checks."""
+        tables = [name for name, each in self._parameters.items() if each.annotation is ir.Table]
+        return dg.multi_asset(
+            name=self.name,
+            outs=dict(self.outs),
+            ins={name: self._read(name, settings) for name in tables},
+            deps=self.deps,
+            group_name=self.group,
+            partitions_def=DAYS if self.is_daily else None,
+            backfill_policy=dg.BackfillPolicy.single_run() if self.is_daily else None,
+            check_specs=[check_spec(self.name, each) for each in suites[self.name]],
+        )(self._compute(tables))
+
+    def _read(self, name: str, settings: Settings) -> dg.AssetIn:
+        mapping = self.reads[name](settings) if name in self.reads else None
+        return dg.AssetIn(partition_mapping=mapping, input_manager_key=INPUTS)
+
+    @property
+    def _parameters(self) -> Mapping[str, inspect.Parameter]:
+        return inspect.signature(self.function).parameters
+
+    def _compute(self, tables: list[str]) -> Callable[..., Any]:
+        stage = STAGES[self.name]
+        wants_context = "context" in self._parameters
+        make = contextmanager(self.function) if inspect.isgeneratorfunction(self.function) else self._made
+
+        def compute(context: dg.AssetExecutionContext, gate: dg.ResourceParam[Gate], **given: Any) -> Iterator[Any]:
+            with make(**({"context": context} if wants_context else {}), **given) as made:
+                if not self.is_daily:
+                    yield from gate.table(context, stage, made)
+                    return
+                by_table = made if len(self.outs) > 1 else {self.name: made}
+                read = {name: given[name] for name in tables}
+                yield from gate.days(context, stage, days_of(context), by_table, read)
+
+        own = [each for name, each in self._parameters.items() if name != "context"]
+        first = list(inspect.signature(compute).parameters.values())[:2]
+        parameters = [
+            each.replace(kind=inspect.Parameter.POSITIONAL_OR_KEYWORD, default=each.empty) for each in first + own
+        ]
+        compute.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        compute.__annotations__ = {each.name: each.annotation for each in parameters}
+        compute.__doc__ = self.function.__doc__
+        return compute
+
+    def _made(self, **given: Any) -> Any:
+        return nullcontext(self.function(**given))
+
+
+def gated(
+    *,
+    group: str,
+    kinds: set[str],
+    reads: Mapping[str, Reach] | None = None,
+    deps: tuple[dg.AssetDep, ...] = (),
+    is_daily: bool = True,
+) -> Callable[[Callable[..., Any]], GatedAsset]:
+    """Declare an asset with one table; see `GatedAsset`."""
+
+    def declare(function: Callable[..., Any]) -> GatedAsset:
+        out = dg.AssetOut(description=inspect.getdoc(function), kinds=kinds)
+        return GatedAsset(function, function.__name__, group, {function.__name__: out}, reads or {}, deps, is_daily)
+
+    return declare
+
+
+def gated_together(
+    *, name: str, group: str, outs: Mapping[str, dg.AssetOut]
+) -> Callable[[Callable[..., Any]], GatedAsset]:
+    """Declare assets that are made together and let through or held back together, by the checks of `name`."""
+    return lambda function: GatedAsset(function, name, group, outs, {}, (), is_daily=True)

@@ -1,0 +1,85 @@
+"""Quality: the history of what the gates found.
+
+Belongs here: `quality_report`. Does not: judging (checks/), the page and its figures (reporting/).
+"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import dagster as dg
+import pandas as pd
+
+from segmentation_pipeline.checks.suites import suites
+from segmentation_pipeline.partitions import DAYS, days_of
+from segmentation_pipeline.reporting import metadata
+from segmentation_pipeline.reporting.quality_data import QualityData
+from segmentation_pipeline.resources.ledger import QualityLedger
+from segmentation_pipeline.resources.reports import ReportFolder
+from segmentation_pipeline.settings import Settings
+
+DAYS_SHOWN = 90
+NOT_DRAWN = "Not drawn: the run covered many days, and the page of the last one shows their history."
+
+
+@dg.asset(
+    group_name="reporting",
+    partitions_def=DAYS,
+    deps=["raw_transactions", "clean_transactions", "customer_returns", "rfm_features", "segment_profiles"],
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    output_required=False,
+    kinds={"html", "matplotlib"},
+)
+def quality_report(
+    context: dg.AssetExecutionContext,
+    ledger: dg.ResourceParam[QualityLedger],
+    reports: dg.ResourceParam[ReportFolder],
+    settings: dg.ResourceParam[Settings],
+) -> Iterator[dg.Output[None]]:
+    """One self-contained HTML page: what every check found on each day, what failed, and what to do about it.
+
+    It reads the quality ledger alone, so it can be materialized for any day, after a failed gate too.
+    """
+    from segmentation_pipeline.reporting import figure_theme, quality_figures, quality_page
+
+    *earlier, day = days_of(context)
+    first = day - timedelta(days=DAYS_SHOWN - 1)
+    data = QualityData(settings.shop, day, first, _checks(settings), ledger.latest(first, day))
+    drawn = {slug: draw(data) for slug, (__, __, draw) in quality_figures.FIGURES.items()}
+    images = {slug: figure_theme.png_bytes(figure) for slug, figure in drawn.items()}
+    page = reports.write(day, quality_page.render(data, images), images, name="quality_report")
+    small = {slug: figure_theme.png_bytes(figure, figure_theme.UI_DPI) for slug, figure in drawn.items()}
+    failed = data.failures[["date", "stage", "expectation", "severity", "observed", "threshold"]]
+    context.log_event(
+        dg.AssetMaterialization(
+            context.asset_key,
+            partition=day.isoformat(),
+            metadata={
+                "page": dg.MetadataValue.path(str(page)),
+                "failed": metadata.table_preview(failed, rows=20),
+                **{slug: metadata.image(png) for slug, png in small.items()},
+            },
+        )
+    )
+    for other in earlier:
+        context.log_event(
+            dg.AssetMaterialization(context.asset_key, partition=other.isoformat(), metadata={"page": NOT_DRAWN})
+        )
+    yield from ()
+
+
+def _checks(settings: Settings) -> pd.DataFrame:
+    """Every expectation, in the order of the stages, with its limits."""
+    return pd.DataFrame(
+        {
+            "stage": stage,
+            "expectation": each.name,
+            "severity": each.severity,
+            "threshold": each.threshold,
+            "why": each.why,
+            "remedy": each.remedy,
+            "low": each.arguments.get("min_value"),
+            "high": each.arguments.get("max_value"),
+        }
+        for stage, expectations in suites(settings).items()
+        for each in expectations
+    )

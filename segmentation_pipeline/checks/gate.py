@@ -1,0 +1,231 @@
+"""Gates: what an asset made is written where nobody looks, measured, judged, and only then let through.
+
+Belongs here: the order of write, audit, publish, and what follows from a failed expectation.
+Does not: expectations (suites/), measuring (stages.py, core/profiling/), judging (judging.py), files (resources/lake.py).
+
+A day that fails a critical expectation is not published: the lake keeps what it had, and nothing downstream runs on it,
+in this run or another. The other days of a range are. A warning lets its day through.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import lru_cache
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from segmentation_pipeline.checks import profiles, results
+from segmentation_pipeline.checks.judging import Verdict, judge
+from segmentation_pipeline.checks.stages import Stage, Tables, written_columns
+from segmentation_pipeline.checks.suites import Suites
+from segmentation_pipeline.core.profiling import baselines
+from segmentation_pipeline.errors import PipelineError
+from segmentation_pipeline.reporting import metadata
+from segmentation_pipeline.resources.freshness import Freshness
+from segmentation_pipeline.resources.lake import Lake, Rows, Staged, in_ranges
+from segmentation_pipeline.resources.ledger import QualityLedger
+from segmentation_pipeline.settings import Settings
+
+PREVIEW_ROWS = 10
+DAYS_SAMPLED = 5
+ROWS_SAMPLED = 3
+
+Events = Iterator[dg.AssetCheckResult | dg.MaterializeResult]
+
+
+class GateClosed(dg.Failure, PipelineError):
+    """Days failed a critical expectation and were not let through; the message names both, and what to do.
+
+    Args:
+        message: What was held back, why, and what to do.
+        days: The days held back, in order; none for a table without days.
+    """
+
+    def __init__(self, message: str, days: Sequence[date] = ()) -> None:
+        super().__init__(
+            description=message, metadata={"held_back": in_ranges(days) or "the table"}, allow_retries=False
+        )
+        self.days = tuple(days)
+
+    def __str__(self) -> str:
+        """The message."""
+        return str(self.description)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A table without days that waits at its gate.
+
+    Attributes:
+        frame: What is judged.
+        publish: Puts it in place; returns what the UI shows.
+    """
+
+    frame: pd.DataFrame
+    publish: Callable[[], Mapping[str, Any]]
+
+
+class Gate:
+    """Lets through what its stage's suite has nothing critical against.
+
+    Args:
+        settings: Thresholds of the comparisons.
+        suites: Expectations by stage.
+        lake: Where tables go.
+        freshness: Tells what each partition is made from.
+        ledger: Keeps every verdict.
+    """
+
+    def __init__(
+        self, settings: Settings, suites: Suites, lake: Lake, freshness: Freshness, ledger: QualityLedger
+    ) -> None:
+        self._settings = settings
+        self._suites = suites
+        self._lake = lake
+        self._freshness = freshness
+        self._ledger = ledger
+
+    def days(
+        self,
+        context: dg.AssetExecutionContext,
+        stage: Stage,
+        days: Sequence[date],
+        made: Mapping[str, Rows],
+        read: Tables,
+    ) -> Events:
+        """Let through the good days of what an asset made.
+
+        Args:
+            context: Of the asset.
+            stage: Which gate.
+            days: The days of the run.
+            made: Rows by table.
+            read: What they were made from, by asset.
+
+        Yields:
+            What was materialized, and the result of every check.
+
+        Raises:
+            GateClosed: Some days were held back; the others are in the lake.
+            CheckCrashed: An expectation could not be evaluated; nothing is let through.
+        """
+        with ExitStack() as stack:
+            staged = {
+                layout.asset: stack.enter_context(self._lake.staged(layout, made[layout.asset], days))
+                for layout in stage.writes
+            }
+            written = {asset: self._lake.read_staged(each) for asset, each in staged.items()}
+            assert stage.measure
+            measured = self._lake.engine.to_pandas(stage.measure({**read, **written}, days, self._settings))
+            verdicts = self._judged(stage, _with_columns(measured, staged))
+            self._ledger.append(context.run.run_id, results.ledger_rows(stage.asset, verdicts))
+            samples = [self._samples(stage, verdict, staged) for verdict in verdicts]
+            held_back = {day for verdict in verdicts for day in verdict.holds_back}
+            good = [day for day in days if day not in held_back]
+            kept = profiles.records(measured) if stage.is_by_day else {}
+            for asset, each in staged.items():
+                self._lake.publish(each, self._freshness.made_from(asset, good), kept if asset == stage.asset else None)
+        yield from self._materialized(context, list(staged.values()), good, is_whole=not held_back)
+        for verdict, rows in zip(verdicts, samples, strict=True):
+            yield results.check_result(stage.asset, verdict, rows)
+        if held_back:
+            raise _closed(stage, verdicts, sorted(held_back))
+
+    def table(self, context: dg.AssetExecutionContext, stage: Stage, candidate: Candidate) -> Events:
+        """Let through a table without days, or keep the one before it; as `days` does."""
+        columns = ", ".join(name for name in stage.writes[0].names if name in candidate.frame)
+        verdicts = judge(stage.asset, self._suites[stage.asset], candidate.frame.assign(columns=columns))
+        self._ledger.append(context.run.run_id, results.ledger_rows(stage.asset, verdicts))
+        if not any(verdict.holds_back for verdict in verdicts):
+            yield dg.MaterializeResult(asset_key=stage.asset, metadata=candidate.publish())
+        for verdict in verdicts:
+            yield results.check_result(stage.asset, verdict, {})
+        if any(verdict.holds_back for verdict in verdicts):
+            raise _closed(stage, verdicts, [])
+
+    def _judged(self, stage: Stage, frame: pd.DataFrame) -> list[Verdict]:
+        """Judge a profile against what is usual, without the days that are held back themselves.
+
+        Nights one by one would not have those days to compare with either. Each round settles at least the first day
+        that is still in question, so this ends.
+        """
+        suite, quality = self._suites[stage.asset], self._settings.quality
+        if not (stage.compared or stage.unseen):
+            return judge(stage.asset, suite, baselines.judgeable(frame, stage.shares, quality))
+        stored = self._history(stage, frame)
+        left_out: set[date] = set()
+        while True:
+            new = frame[~frame["date"].isin(pd.to_datetime(sorted(left_out)))]
+            old = stored[~stored["date"].isin(new["date"])]
+            known = pd.concat([old, new]) if len(old) else new
+            compared = baselines.compared(frame, known, stage.compared, stage.unseen, quality)
+            verdicts = judge(stage.asset, suite, baselines.judgeable(compared, stage.shares, quality))
+            held_back = {day for verdict in verdicts for day in verdict.holds_back}
+            if held_back == left_out:
+                return verdicts
+            left_out = held_back
+
+    def _history(self, stage: Stage, frame: pd.DataFrame) -> pd.DataFrame:
+        """Profiles that stand in the lake, as far back as comparisons look."""
+        first, last = (pd.Timestamp(day).date() for day in (frame["date"].min(), frame["date"].max()))
+        reach = first - timedelta(weeks=self._settings.quality.baseline_weeks)
+        return profiles.stored(self._lake, stage, [reach + timedelta(days=n) for n in range((last - reach).days + 1)])
+
+    def _samples(self, stage: Stage, verdict: Verdict, staged: Mapping[str, Staged]) -> dict[date, str]:
+        """Keys of some rows of the first failing days."""
+        found = {}
+        for day in verdict.failing_days[:DAYS_SAMPLED]:
+            tables = {asset: self._lake.read_staged(each, [day]) for asset, each in staged.items()}
+            choose = stage.samples.get(verdict.expectation.rows or "")
+            rows = choose(tables, self._settings) if choose else tables[stage.asset]
+            key = [column for layout in stage.writes for column in layout.key if column in rows.columns]
+            if key:
+                chosen = self._lake.engine.to_pandas(rows.select(*dict.fromkeys(key)).limit(ROWS_SAMPLED))
+                found[day] = "; ".join(_named(row) for row in chosen.to_dict("records"))
+        return found
+
+    def _preview(self, staged: Staged, days: Sequence[date]) -> dict[str, Any]:
+        """What the UI shows of published rows: the first ones of the last day that has any, and where they are."""
+        filled = [day for day in days if staged.rows[day]]
+        file = self._lake.file(staged.layout.asset, (filled or list(days))[-1])
+        rows = self._lake.engine.to_pandas(self._lake.engine.read_parquet([file]).limit(PREVIEW_ROWS))
+        return {"preview": metadata.table_preview(rows, PREVIEW_ROWS), "file": dg.MetadataValue.path(str(file))}
+
+    def _materialized(
+        self, context: dg.AssetExecutionContext, staged: Sequence[Staged], good: Sequence[date], is_whole: bool
+    ) -> Iterator[dg.MaterializeResult]:
+        """Record the published days: as results of the asset, or, where some are held back, one by one."""
+        for each in staged if good else ():
+            key = dg.AssetKey(each.layout.asset)
+            shown = self._preview(each, good)
+            counts = {day: {"dagster/partition_row_count": each.rows[day]} for day in good}
+            if is_whole:
+                for day, count in counts.items():
+                    context.add_asset_metadata(count, key, day.isoformat())
+                yield dg.MaterializeResult(asset_key=key, metadata=shown)
+            else:
+                for day, count in counts.items():
+                    context.log_event(dg.AssetMaterialization(key, partition=day.isoformat(), metadata=count))
+
+
+def _with_columns(frame: pd.DataFrame, staged: Mapping[str, Staged]) -> pd.DataFrame:
+    """A profile with the columns of the files it was measured on."""
+    described = lru_cache(written_columns)  # nearly always the same for every day
+    days = [pd.Timestamp(day).date() for day in frame["date"]]
+    return frame.assign(
+        columns=[described(*((name, each.columns[day]) for name, each in staged.items())) for day in days]
+    )
+
+
+def _named(row: Mapping[Any, Any]) -> str:
+    return ", ".join(f"{column} {value}" for column, value in row.items())
+
+
+def _closed(stage: Stage, verdicts: Sequence[Verdict], days: Sequence[date]) -> GateClosed:
+    critical = [verdict for verdict in verdicts if verdict.holds_back]
+    listed = "\n".join(f"  {verdict.expectation.name}: {results.in_short(verdict)}" for verdict in critical)
+    what = f"{stage.asset} of {in_ranges(days)} was" if days else f"{stage.asset} was"
+    return GateClosed(f"{what} held back; what stood there before stays, and nothing runs on it.\n{listed}", days)

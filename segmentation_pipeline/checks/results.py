@@ -1,0 +1,123 @@
+"""Results: what people and programs are told of a verdict, in the UI and in the ledger.
+
+Belongs here: a verdict as an asset check result and as rows of the ledger. Does not: reaching verdicts (judging.py).
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+
+from segmentation_pipeline.checks.expectations import Expectation
+from segmentation_pipeline.checks.judging import Verdict
+from segmentation_pipeline.reporting import metadata, wording
+
+SEVERITIES = {
+    "critical": dg.AssetCheckSeverity.ERROR,
+    "warning": dg.AssetCheckSeverity.WARN,
+    "info": dg.AssetCheckSeverity.WARN,
+}
+DAYS_SHOWN = 20
+DAYS_NAMED = 3
+
+
+def check_spec(stage: str, expectation: Expectation) -> dg.AssetCheckSpec:
+    """The expectation as the UI lists it, before it was ever judged."""
+    return dg.AssetCheckSpec(
+        expectation.name,
+        asset=stage,
+        description=f"{expectation.severity.capitalize()}: {expectation.threshold}. {expectation.why}",
+        blocking=expectation.severity == "critical",
+        metadata={"severity": expectation.severity, "threshold": expectation.threshold, "remedy": expectation.remedy},
+    )
+
+
+def check_result(stage: str, verdict: Verdict, samples: Mapping[date, str]) -> dg.AssetCheckResult:
+    """A verdict as the UI shows it.
+
+    Args:
+        stage: Asset that was judged.
+        verdict: What came of the expectation.
+        samples: For failing days, keys of rows that show what is wrong.
+    """
+    expectation = verdict.expectation
+    shown: dict[str, dg.MetadataValue | str] = {
+        "severity": expectation.severity,
+        "threshold": expectation.threshold,
+        "observed": _observed(verdict),
+        "why": expectation.why,
+        "expectation": dg.MetadataValue.json({"type": expectation.type, **expectation.arguments}),
+    }
+    if not verdict.passed:
+        shown["failing_days"] = metadata.table_preview(_failing(verdict, samples), rows=DAYS_SHOWN)
+        shown["remedy"] = expectation.remedy
+    return dg.AssetCheckResult(
+        passed=verdict.passed,
+        asset_key=stage,
+        check_name=expectation.name,
+        severity=SEVERITIES[expectation.severity],
+        description=None if verdict.passed else in_short(verdict),
+        metadata=shown,
+    )
+
+
+def in_short(verdict: Verdict) -> str:
+    """A failed verdict in one sentence, with its days and the remedy."""
+    days = [day.isoformat() for day in verdict.failing_days]
+    more = f" and {len(days) - DAYS_NAMED} more days" if len(days) > DAYS_NAMED else ""
+    return f"{verdict.expectation.threshold} does not hold on {', '.join(days[:DAYS_NAMED])}{more}. {verdict.expectation.remedy}"
+
+
+def ledger_rows(stage: str, verdicts: Sequence[Verdict]) -> pd.DataFrame:
+    """Verdicts as rows of `schema.QUALITY_RESULTS`, one per expectation and day."""
+    parts = [_by_day(verdict) for verdict in verdicts]
+    return pd.concat(parts, ignore_index=True).assign(stage=stage)
+
+
+def _by_day(verdict: Verdict) -> pd.DataFrame:
+    """One row per day: failed if any row of the day failed, null where there was nothing to compare with."""
+    expectation, rows = verdict.expectation, verdict.observed
+    values = rows.drop(columns="date")
+    is_number = len(values.columns) == 1 and pd.api.types.is_numeric_dtype(values.iloc[:, 0])
+    failed = rows["date"].isin(verdict.failing_days)
+    nothing = values.isna().all(axis=1) if len(values.columns) else pd.Series(False, index=rows.index)
+    days = pd.DataFrame(
+        {
+            "date": rows["date"],
+            "passed": (~failed).astype("boolean").mask(nothing & ~failed),
+            "observed": values.iloc[:, 0].astype(float) if is_number else np.nan,
+            "expectation": expectation.name,
+            "severity": expectation.severity,
+            "threshold": expectation.threshold,
+        }
+    )
+    return days if days["date"].is_unique else days.sort_values("passed", kind="stable").drop_duplicates("date")
+
+
+def _observed(verdict: Verdict) -> str:
+    """What was found, in words: the range of each column, on failing days if there are any."""
+    rows = verdict.observed
+    if not verdict.passed:
+        rows = rows[rows["date"].isin(verdict.failing_days)]
+    said = [_range(column, rows[column]) for column in rows.columns if column != "date"]
+    days = rows["date"].nunique()
+    return f"{'; '.join(said)} ({wording.quantity(days, 'day')})" if said else wording.quantity(days, "day")
+
+
+def _range(column: str, values: pd.Series) -> str:
+    known = values.dropna()
+    if known.empty:
+        return f"{column}: nothing to compare with"
+    if not pd.api.types.is_numeric_dtype(known) and not hasattr(known.iloc[0], "as_tuple"):
+        shown = sorted({str(value) for value in known})
+        return f"{column}: {', '.join(shown[:2])[:200]}{' and more' if len(shown) > 2 else ''}"
+    low, high = (f"{float(value):,.6g}" for value in (known.min(), known.max()))
+    missing = f", {len(values) - len(known)} not comparable" if len(known) < len(values) else ""
+    return f"{column}: {low if low == high else f'{low} to {high}'}{missing}"
+
+
+def _failing(verdict: Verdict, samples: Mapping[date, str]) -> pd.DataFrame:
+    rows = verdict.observed[verdict.observed["date"].isin(verdict.failing_days)].drop_duplicates("date")
+    return rows.assign(rows=[samples.get(day, "") for day in rows["date"]]) if samples else rows

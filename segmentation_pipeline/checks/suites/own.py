@@ -1,0 +1,102 @@
+"""A shop's own expectations: checked against Great Expectations' own schemas when the pipeline starts.
+
+Belongs here: one clear message for a wrong stage, type, column or argument. Does not: judging (judging.py).
+
+The schemas are files in Great Expectations' package. Reading one takes a millisecond; importing the package, seconds.
+"""
+
+import json
+from collections.abc import Sequence
+from difflib import get_close_matches
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from segmentation_pipeline.checks.expectations import Expectation
+from segmentation_pipeline.checks.stages import STAGES
+from segmentation_pipeline.settings import ConfigurationError, OwnExpectation
+
+# Arguments that the pipeline sets itself, or that GX Cloud uses.
+NOT_FOR_USERS = {"id", "meta", "notes", "result_format", "description", "catch_exceptions", "rendered_content", "severity",
+                 "windows", "batch_id", "row_condition", "condition_parser", "metadata"}  # fmt: skip
+
+
+def stage_of(own: OwnExpectation) -> str:
+    """The stage it judges.
+
+    Raises:
+        ConfigurationError: There is no such stage.
+    """
+    if own.stage not in STAGES:
+        raise _refused(own, f"there is no stage {own.stage!r}{_close(own.stage, list(STAGES))}", list(STAGES))
+    return own.stage
+
+
+def expectation(own: OwnExpectation, existing: Sequence[Expectation]) -> Expectation:
+    """The declaration as an expectation.
+
+    Args:
+        own: As configured.
+        existing: Those of its stage so far, whose names are taken.
+
+    Raises:
+        ConfigurationError: The type, an argument or a column does not exist, a value is not allowed, or the name is taken.
+    """
+    _check_arguments(own)
+    made = Expectation(_name(own), own.type, own.arguments, own.severity, own.why, own.remedy)
+    columns = ["date", *(column.name for column in STAGES[own.stage].columns)]
+    for column in made.columns:
+        if column not in columns:
+            raise _refused(own, f"{own.stage} has no column {column!r}{_close(column, columns)}", columns)
+    if made.name in {each.name for each in existing}:
+        raise _refused(own, f"there is a check {made.name!r} already; give this one another `name`")
+    return made
+
+
+def _check_arguments(own: OwnExpectation) -> None:
+    import jsonschema
+
+    schemas = _schema_files()
+    if own.type not in schemas:
+        raise _refused(own, f"Great Expectations has no {own.type!r}{_close(own.type, list(schemas))}", list(schemas))
+    schema = json.loads(schemas[own.type].read_text())
+    allowed = [name for name in schema["properties"] if name not in NOT_FOR_USERS and name != "expectation_type"]
+    for argument in own.arguments:
+        if argument not in allowed:
+            raise _refused(own, f"has no argument {argument!r}{_close(argument, allowed)}", allowed)
+    problems = sorted(jsonschema.Draft7Validator(schema).iter_errors(own.arguments), key=str)
+    if problems:
+        problem = problems[0]
+        where = ".".join(map(str, problem.absolute_path)) or "arguments"
+        raise _refused(own, f"{where}: {_said(problem)}", allowed)
+
+
+def _said(problem: Any) -> str:
+    return "is not of a kind that is allowed" if problem.validator == "anyOf" else str(problem.message)
+
+
+def _schema_files() -> dict[str, Path]:
+    """Expectation types, as Great Expectations' registry spells them, and the files of their schemas."""
+    found = find_spec("great_expectations")
+    if found is None or found.origin is None:
+        raise ConfigurationError("great_expectations is not installed; install the pipeline with its dependencies.")
+    folder = Path(found.origin).parent / "expectations" / "core" / "schemas"
+    return {json.loads(file.read_text())["properties"]["metadata"]["properties"]["expectation_type"]["const"]: file
+            for file in sorted(folder.glob("Expect*.json"))}  # fmt: skip
+
+
+def _name(own: OwnExpectation) -> str:
+    if own.name:
+        return own.name
+    column = own.arguments.get("column") or own.arguments.get("column_A") or ""
+    return "_".join(part for part in (str(column), own.type.removeprefix("expect_")) if part)
+
+
+def _close(word: str, known: Sequence[str]) -> str:
+    found = get_close_matches(word, known, n=1)
+    return f"; did you mean {found[0]}?" if found else ""
+
+
+def _refused(own: OwnExpectation, problem: str, allowed: Sequence[str] = ()) -> ConfigurationError:
+    listed = f" Allowed: {', '.join(allowed)}." if allowed else ""
+    return ConfigurationError(f"quality.expectations ({own.stage}, {own.type}): {problem}.{listed}")

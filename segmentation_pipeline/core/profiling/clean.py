@@ -1,0 +1,130 @@
+"""Profile of cleaning: rows and money in and out, by kind, reason and rule, and what a day's sales look like.
+
+Belongs here: the counts that prove that no row was lost, and the day's prices, quantities and hours.
+Does not: the rules (core/cleaning.py), judging (checks/).
+"""
+
+from collections.abc import Sequence
+from datetime import date
+
+import ibis
+import ibis.expr.types as ir
+import pandas as pd
+from ibis import _
+
+from segmentation_pipeline.core import cleaning
+from segmentation_pipeline.core.profiling.measures import Measure, by_day, count, money, number
+from segmentation_pipeline.core.schema import Column
+from segmentation_pipeline.settings import Settings
+
+
+def _with_reason(rule: cleaning.Rule) -> Measure:
+    meaning = f"Rows quarantined because: {rule.description}"
+    return count(f"reason_{rule.reason}", meaning, lambda t: (t.reason == rule.reason).sum())
+
+
+def _failing(rule: cleaning.Rule) -> Measure:
+    meaning = f"Quarantined rows of which this is true, whatever else is: {rule.description}"
+    return count(f"failed_{rule.reason}", meaning, lambda t: t.failed_rules.contains(rule.reason).sum())
+
+
+RAW = (
+    count("raw_rows", "Rows of the source", lambda t: t.count()),
+    money("raw_amount", "Money of the source's rows, 0 where it cannot be read", lambda t: t.line_amount.sum()),
+)
+ACCEPTED = (
+    count("accepted_rows", "Accepted lines", lambda t: t.count()),
+    count("sale_rows", "Accepted lines that are sales", lambda t: (t.line_kind == "sale").sum()),
+    count("return_rows", "Accepted lines that are returns", lambda t: (t.line_kind == "return").sum()),
+    count("adjustment_rows", "Accepted lines that are no goods", lambda t: (t.line_kind == "adjustment").sum()),
+    count("guest_rows", "Accepted lines without a customer", lambda t: t.customer_id.isnull().sum()),
+    count("orders", "Different invoices", lambda t: t.invoice_id.nunique()),
+    count("customers", "Different customers", lambda t: t.customer_id.nunique()),
+    count("repeated_accepted_keys", "Accepted lines whose file and row number another one has",
+          lambda t: t.count() - t.key.nunique()),
+    money("revenue", "Money of the accepted lines: sales less returns, with adjustments", lambda t: t.amount.sum()),
+    money("guest_revenue", "Money of the accepted lines without a customer",
+          lambda t: t.amount.sum(where=t.customer_id.isnull())),
+    number("return_share", "Share of goods lines that are returns",
+           lambda t: (t.line_kind == "return").sum() / (t.line_kind != "adjustment").sum().nullif(0)),
+    number("least_price", "Lowest price of an item", lambda t: t.unit_price.min()),
+    number("price_p05", "5 % of the lines cost less per item", lambda t: t.price.quantile(0.05)),
+    number("median_price", "Median price of an item", lambda t: t.price.median()),
+    number("price_p95", "5 % of the lines cost more per item", lambda t: t.price.quantile(0.95)),
+    number("quantity_p05", "5 % of the lines have fewer items", lambda t: t.quantity.abs().quantile(0.05)),
+    number("median_quantity", "Median number of items of a line", lambda t: t.quantity.abs().median()),
+    number("quantity_p95", "5 % of the lines have more items", lambda t: t.quantity.abs().quantile(0.95)),
+    Measure("first_line_at", "timestamp('UTC')", "Moment of the first line", lambda t: t.invoiced_at.min()),
+    Measure("last_line_at", "timestamp('UTC')", "Moment of the last line", lambda t: t.invoiced_at.max()),
+    number("early_hour", "Hour of the day, local, before which 5 % of the lines were sold", lambda t: t.hour.quantile(0.05)),
+    number("last_hour", "Hour of the day, local, of the last line", lambda t: t.hour.max()),
+    number("midnight_share", "Share of lines at exactly midnight, local", lambda t: (t.hour == 0).mean()),
+)  # fmt: skip
+QUARANTINED = (
+    count("quarantined_rows", "Quarantined rows", lambda t: t.count()),
+    money("quarantined_amount", "Money of the quarantined rows, 0 where it cannot be read", lambda t: t.amount_at_stake.sum()),
+    count("repeated_quarantined_keys", "Quarantined rows whose file and row number another one has",
+          lambda t: t.count() - t.key.nunique()),
+    *(_with_reason(rule) for rule in cleaning.RULES),
+    *(_failing(rule) for rule in cleaning.RULES),
+)  # fmt: skip
+DERIVED = (
+    Column("placed_rows", "int64", "Accepted and quarantined rows"),
+    Column("placed_amount", "decimal(38, 4)", "Money of the accepted and the quarantined rows"),
+    Column("quarantined_share", "float64", "Share of the source's rows that are quarantined"),
+    Column("repeated_keys", "int64", "Rows, accepted or quarantined, whose file and row number another one of these has"),
+)  # fmt: skip
+
+COLUMNS = (*(measure.column for measure in (*RAW, *ACCEPTED, *QUARANTINED)), *DERIVED)
+
+
+def measured(
+    raw: ir.Table, clean: ir.Table, quarantined: ir.Table, days: Sequence[date], settings: Settings
+) -> ir.Table:
+    """One row per day, with `COLUMNS`.
+
+    Args:
+        raw: `schema.RAW_TRANSACTIONS`, whole days.
+        clean: `schema.CLEAN_TRANSACTIONS` made of them.
+        quarantined: `schema.QUARANTINED_TRANSACTIONS` made of them.
+        days: The days to measure, without a gap.
+        settings: How the money of a raw row is read.
+    """
+    readable = cleaning.parsed(raw, settings)
+    key = _.source_file + ibis.literal("#") + _.source_row.cast("string")
+    minute = _.invoiced_at.hour() * 60 + _.invoiced_at.minute() + _.invoiced_at.second() / 60
+    accepted = clean.mutate(key=key, price=_.unit_price.cast("float64"), hour=minute / 60)
+    profile = by_day(
+        days,
+        [
+            (readable.mutate(line_amount=cleaning.line_amount(readable)), RAW),
+            (accepted, ACCEPTED),
+            (quarantined.mutate(key=key), QUARANTINED),
+        ],
+    )
+    return profile.mutate(
+        placed_rows=_.accepted_rows + _.quarantined_rows,
+        placed_amount=(_.revenue + _.quarantined_amount).cast("decimal(38, 4)"),
+        quarantined_share=_.quarantined_rows / _.raw_rows.nullif(0),
+        repeated_keys=_.repeated_accepted_keys + _.repeated_quarantined_keys,
+    )
+
+
+def rows_by_reason(profile: pd.DataFrame) -> pd.DataFrame:
+    """One row per reason that occurs: rows with it as primary reason, rows of which it is true, and its description.
+
+    Args:
+        profile: Days of `measured`.
+
+    Returns:
+        Columns `reason`, `rows`, `failed_rows`, `description`.
+    """
+    reasons = pd.DataFrame(
+        {
+            "reason": [rule.reason for rule in cleaning.RULES],
+            "rows": [int(profile[f"reason_{rule.reason}"].sum()) for rule in cleaning.RULES],
+            "failed_rows": [int(profile[f"failed_{rule.reason}"].sum()) for rule in cleaning.RULES],
+            "description": [rule.description for rule in cleaning.RULES],
+        }
+    )
+    return reasons[reasons["failed_rows"] > 0].sort_values("reason", ignore_index=True)

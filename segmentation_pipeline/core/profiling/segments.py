@@ -1,0 +1,135 @@
+"""Profiles of segments: that every customer with features has one, and what the segments add up to.
+
+Belongs here: counts of scored customers, and the small tables with the sums that their checks compare.
+Does not: scoring (clustering/scoring.py), describing segments (core/profiles.py).
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import ibis.expr.types as ir
+import numpy as np
+import pandas as pd
+from ibis import _
+
+from segmentation_pipeline.core import naming, schema
+from segmentation_pipeline.core.clustering.scoring import SegmentationModel, model_table
+from segmentation_pipeline.core.profiling.measures import by_day, count, number
+from segmentation_pipeline.core.schema import Column
+
+SCORES = ("recency_score", "frequency_score", "monetary_score")
+
+SCORED = (
+    count("rows", "Rows", lambda t: t.count()),
+    count("customers", "Different customers", lambda t: t.customer_id.nunique()),
+    count("unnamed_customers", "Rows without a segment's name", lambda t: t.segment.isnull().sum()),
+    count("model_versions", "Versions of the model that scored the customers", lambda t: t.model_version.nunique()),
+    count("segments", "Different segments, Net zero apart",
+          lambda t: t.segment_id.nunique(where=t.segment_id != naming.NET_ZERO_ID)),
+    count("impossible_scores", "Rows with a score outside 1 to 5, or, in a segment, without one",
+          lambda t: _is_impossible(t).sum()),
+    number("net_zero_share", "Share of customers whose orders were given back or who spent nothing, net",
+           lambda t: (t.segment_id == naming.NET_ZERO_ID).mean()),
+)  # fmt: skip
+LARGEST = (
+    number("largest_segment_share", "Share of customers in the largest segment", lambda t: t.customers.max() / t.customers.sum()),
+)  # fmt: skip
+KNOWN = (
+    count("customers_with_features", "Customers with features", lambda t: t.customer_id.nunique()),
+    count("net_zero_customers", "Customers without net spend by their features",
+          lambda t: ((t.frequency <= 0) | (t.monetary <= 0)).sum()),
+)  # fmt: skip
+SEGMENTS_COLUMNS = tuple(measure.column for measure in (*SCORED, *LARGEST, *KNOWN))
+
+PROFILES_COLUMNS = (
+    *schema.SEGMENT_PROFILES.columns[1:],
+    Column("day_customer_share", "float64", "Sum of the day's customer shares"),
+    Column("day_revenue_share", "float64", "Sum of the day's revenue shares"),
+    Column("day_customers", "int64", "Customers in all of the day's segments"),
+    Column("scored_customers", "int64", "Customers in customer_segments of the day"),
+)
+EXPLORATION_COLUMNS = schema.FEATURE_EXPLORATION.columns[1:]
+DIAGNOSTICS_COLUMNS = (
+    *schema.K_DIAGNOSTICS.columns[1:],
+    Column("finite_inertia", "float64", "The inertia, null where it is not finite"),
+    Column("chosen", "int64", "1 in the chosen row"),
+    Column("chosen_despite_vetoes", "int64", "1 in the chosen row if it is vetoed"),
+)
+MODEL_COLUMNS = (
+    *schema.SEGMENTATION_MODEL.columns[1:],
+    Column("finite_centre", "float64", "The coordinate, null where it is not finite"),
+    Column("finite_scale", "float64", "The scale, null where it is not finite or not above 0"),
+    Column("k", "int64", "Number of segments"),
+    Column("chosen_k", "int64", "Number of segments that k_diagnostics chose"),
+    Column("smallest_segment_share", "float64", "Share of the fitted customers in the smallest segment"),
+    Column("silhouette", "float64", "Mean silhouette of the fitted customers, -1 to 1"),
+    Column("stability", "float64", "Mean adjusted Rand index with models of bootstrap samples, at most 1"),
+)
+
+
+def segments_measured(features: ir.Table, segments: ir.Table, days: Sequence[date]) -> ir.Table:
+    """One row per day, with `SEGMENTS_COLUMNS`: customers scored, and customers to be scored.
+
+    Args:
+        features: `schema.RFM_FEATURES` of the days.
+        segments: `schema.CUSTOMER_SEGMENTS` made of it.
+        days: The days to measure, without a gap.
+    """
+    sizes = segments.group_by("date", "segment_id").agg(customers=_.count())
+    return by_day(days, [(segments, SCORED), (sizes, LARGEST), (features, KNOWN)])
+
+
+def profiles_measured(segments: ir.Table, profiles: ir.Table) -> ir.Table:
+    """`schema.SEGMENT_PROFILES` itself, with the sums of each day (`PROFILES_COLUMNS`).
+
+    Args:
+        segments: `schema.CUSTOMER_SEGMENTS` of the days.
+        profiles: The table, made of them.
+    """
+    scored = segments.group_by("date").agg(scored_customers=_.count())
+    sums = profiles.group_by("date").agg(
+        day_customer_share=_.customer_share.sum(),
+        day_revenue_share=_.revenue_share.sum(),
+        day_customers=_.customers.sum(),
+    )
+    return profiles.left_join(sums, "date").drop("date_right").left_join(scored, "date").drop("date_right")
+
+
+def with_choice(diagnostics: pd.DataFrame) -> pd.DataFrame:
+    """`schema.K_DIAGNOSTICS` with what its checks count (`DIAGNOSTICS_COLUMNS`)."""
+    chosen = diagnostics["is_chosen"].astype(int)
+    return diagnostics.assign(
+        finite_inertia=_finite(diagnostics["inertia"]),
+        chosen=chosen,
+        chosen_despite_vetoes=chosen * (diagnostics["vetoes"] != "").astype(int),
+    )
+
+
+def with_quality(model: SegmentationModel, as_of: date, chosen_k: int) -> pd.DataFrame:
+    """`schema.SEGMENTATION_MODEL` with what its checks judge (`MODEL_COLUMNS`) and the day it was fitted on."""
+    table = model_table(model, version=0)
+    scale = _finite(table["scale"])
+    card: Mapping[str, Any] = model.card
+    return table.assign(
+        date=as_of,
+        finite_centre=_finite(table["centre"]),
+        finite_scale=scale.where(scale > 0),
+        k=table["segment_id"].nunique(),
+        chosen_k=chosen_k,
+        smallest_segment_share=min(card["segment_shares"]),
+        silhouette=card["silhouette"],
+        stability=card["stability"],
+    )
+
+
+def _finite(values: pd.Series) -> pd.Series:
+    return values.where(np.isfinite(values.astype(float)))
+
+
+def _is_impossible(table: ir.Table) -> ir.BooleanValue:
+    in_model = table.segment_id != naming.NET_ZERO_ID
+    found = False
+    for score in SCORES:
+        found = found | ~table[score].between(1, 5).fill_null(~in_model)
+    return found
