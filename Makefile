@@ -29,8 +29,9 @@ format: $(READY)  ## mend what can be mended by machine
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-docs: $(READY)  ## write docs/configuration.md from the settings
+docs: $(READY)  ## write docs/configuration.md and docs/data-quality.md
 	@$(BIN)/python docs/configuration.py
+	@$(BIN)/python docs/data_quality.py
 
 constraints: $(READY)  ## write the versions in use to constraints.txt
 	@$(BIN)/pip freeze --exclude-editable | grep -v '^segmentation' > constraints.txt

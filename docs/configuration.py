@@ -34,7 +34,9 @@ def tables(model: type[BaseModel], path: str) -> list[str]:
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             below += tables(kind, f"{key}.")
         else:
-            own.append(f"| `{key}` | {_default(field.default)} | {_words(model, name, field.description)} |")
+            own.append(
+                f"| `{key}` | {_default(field.get_default(call_default_factory=True))} | {_words(model, name, field.description)} |"
+            )
     title = f"## {path.rstrip('.')}\n\n{_first_line(model)}\n" if path else "## The shop\n"
     return [title, "| key | default | meaning |", "|---|---|---|", *own, "", *below]
 
@@ -50,6 +52,8 @@ def _default(value: Any) -> str:
         return "required"
     if value is None:
         return "none"
+    if value in ((), {}):
+        return "empty"
     if isinstance(value, tuple) and value and isinstance(value[0], BaseModel):
         return f"{len(value)} archetypes"
     shown = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)

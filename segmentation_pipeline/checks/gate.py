@@ -189,7 +189,7 @@ class Gate:
 
     def _preview(self, staged: Staged, days: Sequence[date]) -> dict[str, Any]:
         """What the UI shows of published rows: the first ones of the last day that has any, and where they are."""
-        filled = [day for day in days if staged.rows[day]]
+        filled = [day for day in days if staged.rows(day)]
         file = self._lake.file(staged.layout.asset, (filled or list(days))[-1])
         rows = self._lake.engine.to_pandas(self._lake.engine.read_parquet([file]).limit(PREVIEW_ROWS))
         return {"preview": metadata.table_preview(rows, PREVIEW_ROWS), "file": dg.MetadataValue.path(str(file))}
@@ -201,7 +201,7 @@ class Gate:
         for each in staged if good else ():
             key = dg.AssetKey(each.layout.asset)
             shown = self._preview(each, good)
-            counts = {day: {"dagster/partition_row_count": each.rows[day]} for day in good}
+            counts = {day: {"dagster/partition_row_count": each.rows(day)} for day in good}
             if is_whole:
                 for day, count in counts.items():
                     context.add_asset_metadata(count, key, day.isoformat())
@@ -216,7 +216,7 @@ def _with_columns(frame: pd.DataFrame, staged: Mapping[str, Staged]) -> pd.DataF
     described = lru_cache(written_columns)  # nearly always the same for every day
     days = [pd.Timestamp(day).date() for day in frame["date"]]
     return frame.assign(
-        columns=[described(*((name, each.columns[day]) for name, each in staged.items())) for day in days]
+        columns=[described(*((name, each.columns(day)) for name, each in staged.items())) for day in days]
     )
 
 

@@ -19,7 +19,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import cached_property
 from itertools import pairwise
 from typing import Any, TypeAlias
 
@@ -51,24 +50,19 @@ Rows: TypeAlias = ir.Table | pd.DataFrame | Mapping[date, ir.Table]
 
 @dataclass(frozen=True)
 class Staged:
-    """Rows that are written and not yet visible: a file for each day (or for None, where there are no days)."""
+    """Rows that are written and not yet visible: for each day (or for None, where there are no days) a file and its footer."""
 
     layout: schema.Table
     files: Mapping[date | None, UPath]
+    footers: Mapping[date | None, pq.FileMetaData]
 
-    @cached_property
-    def rows(self) -> dict[date | None, int]:
-        """Rows of each file."""
-        return {day: footer.num_rows for day, footer in self._footers.items()}
+    def rows(self, day: date | None = None) -> int:
+        """Rows of a file."""
+        return int(self.footers[day].num_rows)
 
-    @cached_property
-    def columns(self) -> dict[date | None, pa.Schema]:
-        """Columns and types of each file."""
-        return {day: footer.schema.to_arrow_schema() for day, footer in self._footers.items()}
-
-    @cached_property
-    def _footers(self) -> dict[date | None, pq.FileMetaData]:
-        return {day: pq.read_metadata(str(file)) for day, file in self.files.items()}
+    def columns(self, day: date | None = None) -> pa.Schema:
+        """Columns and types of a file."""
+        return self.footers[day].schema.to_arrow_schema()
 
 
 class Lake:
@@ -133,7 +127,7 @@ class Lake:
                 else:
                     self.engine.write_days(_expression(rows, layout), layout, by_day)
                 files = {day: file for day, file in by_day.items()}  # noqa: C416 - dict() would keep the keys' type
-            yield Staged(layout, files)
+            yield Staged(layout, files, {day: pq.read_metadata(str(file)) for day, file in files.items()})
 
     def read_staged(self, staged: Staged, days: Sequence[date] | None = None) -> ir.Table:
         """The staged rows, or those of some days."""

@@ -119,6 +119,14 @@ def test_days_outside_the_range_are_left_out(ledger):
     assert ledger.latest(date(2025, 8, 1), date(2025, 8, 31)).empty
 
 
+def test_failures_are_the_latest_verdicts_that_do_not_hold(ledger):
+    assert ledger.failures(JULY[0], JULY[-1]).empty
+    ledger.append("first", verdicts("raw_transactions", {JULY[0]: False, JULY[1]: False, JULY[2]: True, JULY[3]: None}))
+    ledger.append("second", verdicts("raw_transactions", {JULY[1]: True, JULY[4]: False}))
+    assert ledger.failures(JULY[0], JULY[-1])["date"].dt.date.tolist() == [JULY[0], JULY[4]]
+    assert ledger.failures(JULY[1], JULY[3]).empty
+
+
 def test_every_verdict_of_every_run_stays_on_disk(ledger, folder):
     for run, passed in (("first", False), ("second", True), ("first", True)):
         ledger.append(run, verdicts("raw_transactions", {JULY[0]: passed}))

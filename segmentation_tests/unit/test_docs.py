@@ -2,9 +2,14 @@
 
 import runpy
 
+import pytest
+
 from segmentation_tests.conftest import PROJECT
 
 
-def test_the_configuration_page_is_up_to_date():
-    written = runpy.run_path(str(PROJECT / "docs" / "configuration.py"))["page"]()
-    assert (PROJECT / "docs" / "configuration.md").read_text() == written, "run `make docs`"
+@pytest.mark.parametrize(
+    ("script", "page"), [("configuration.py", "configuration.md"), ("data_quality.py", "data-quality.md")]
+)
+def test_generated_pages_are_up_to_date(script, page):
+    written = runpy.run_path(str(PROJECT / "docs" / script))["page"]()
+    assert (PROJECT / "docs" / page).read_text() == written, "run `make docs`"

@@ -7,6 +7,7 @@ The schemas are files in Great Expectations' package. Reading one takes a millis
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +20,10 @@ from segmentation_pipeline.settings import ConfigurationError, OwnExpectation
 # Arguments that the pipeline sets itself, or that GX Cloud uses.
 NOT_FOR_USERS = {"id", "meta", "notes", "result_format", "description", "catch_exceptions", "rendered_content", "severity",
                  "windows", "batch_id", "row_condition", "condition_parser", "metadata"}  # fmt: skip
+
+# Expectations that query a database, and a profile is none.
+NOT_ON_PROFILES = {"unexpected_rows_expectation", "expect_query_results_to_match_comparison",
+                   "expect_table_row_count_to_equal_other_table"}  # fmt: skip
 
 
 def stage_of(own: OwnExpectation) -> str:
@@ -58,13 +63,18 @@ def _check_arguments(own: OwnExpectation) -> None:
 
     schemas = _schema_files()
     if own.type not in schemas:
-        raise _refused(own, f"Great Expectations has no {own.type!r}{_close(own.type, list(schemas))}", list(schemas))
+        raise _refused(own, f"Great Expectations has no {own.type!r} for a table{_close(own.type, list(schemas))}")
     schema = json.loads(schemas[own.type].read_text())
     allowed = [name for name in schema["properties"] if name not in NOT_FOR_USERS and name != "expectation_type"]
     for argument in own.arguments:
         if argument not in allowed:
             raise _refused(own, f"has no argument {argument!r}{_close(argument, allowed)}", allowed)
-    problems = sorted(jsonschema.Draft7Validator(schema).iter_errors(own.arguments), key=str)
+    formats = jsonschema.FormatChecker(["date"])
+    formats.checks("date-time", raises=ValueError)(
+        lambda value: not isinstance(value, str) or datetime.fromisoformat(value)
+    )
+    arguments = json.loads(json.dumps(own.arguments, default=str))  # a day in YAML is a date
+    problems = sorted(jsonschema.Draft7Validator(schema, format_checker=formats).iter_errors(arguments), key=str)
     if problems:
         problem = problems[0]
         where = ".".join(map(str, problem.absolute_path)) or "arguments"
@@ -81,8 +91,11 @@ def _schema_files() -> dict[str, Path]:
     if found is None or found.origin is None:
         raise ConfigurationError("great_expectations is not installed; install the pipeline with its dependencies.")
     folder = Path(found.origin).parent / "expectations" / "core" / "schemas"
-    return {json.loads(file.read_text())["properties"]["metadata"]["properties"]["expectation_type"]["const"]: file
-            for file in sorted(folder.glob("Expect*.json"))}  # fmt: skip
+    files = {}
+    for file in sorted(folder.glob("Expect*.json")):
+        kind = json.loads(file.read_text())["properties"]["metadata"]["properties"]["expectation_type"]["const"]
+        files[kind] = file
+    return {kind: file for kind, file in files.items() if kind not in NOT_ON_PROFILES}
 
 
 def _name(own: OwnExpectation) -> str:

@@ -3,7 +3,7 @@
 Belongs here: declarations. Does not: measuring (core/profiling/), judging (judging.py).
 """
 
-from segmentation_pipeline.checks.expectations import Advice, Expectation, at_most, between, equal, none_of
+from segmentation_pipeline.checks.expectations import Advice, Expectation, Severity, at_most, between, equal, none_of
 from segmentation_pipeline.settings import Settings
 
 AGAIN = "Materialize raw_transactions and clean_transactions of the day again, in one run; if it stays, report it."
@@ -14,6 +14,14 @@ NAMES = {
     "invoiced_at": "times of sale",
     "country": "countries",
 }
+MISREAD = "most of the day's rows would be quarantined or misread"
+OPTIONAL: tuple[tuple[str, Severity, str], ...] = (
+    ("invoice_id", "critical", MISREAD),
+    ("quantity", "critical", MISREAD),
+    ("invoiced_at", "critical", MISREAD),
+    ("product_id", "warning", "returns are matched to any sale of the customer"),
+    ("country", "warning", "nobody can tell another shop's file by its countries"),
+)
 
 
 def raw_transactions(settings: Settings) -> list[Expectation]:
@@ -27,12 +35,11 @@ def raw_transactions(settings: Settings) -> list[Expectation]:
                        "Compare the files of the day (source_file); remove the second delivery; materialize the day again.",
                        "copies")),
         *(
-            at_most(f"{column}_is_given", f"missing_{column}_share", quality.max_missing_share, "critical",
-                    Advice(f"Without {NAMES[column]}, most of the day's rows would be quarantined or misread.",
+            at_most(f"{column}_is_given", f"missing_{column}_share", quality.max_missing_share, severity,
+                    Advice(f"Without {NAMES[column]}, {harm}.",
                            f"See whether the source renamed or emptied the column mapped to source.columns.{column}.",
                            f"missing_{column}"))
-            for column in ("invoice_id", "product_id", "quantity", "invoiced_at", "country")
-            if getattr(settings.source.columns, column)
+            for column, severity, harm in OPTIONAL if getattr(settings.source.columns, column)
         ),
         at_most("price_is_given", "missing_price_share", quality.max_missing_share, "critical",
                 Advice("Without prices, most of the day's rows would be quarantined.",
@@ -56,11 +63,10 @@ def raw_transactions(settings: Settings) -> list[Expectation]:
                        "See whether the column mapped to source.columns.customer_id holds a default such as 0 or 99999.")),
         at_most("countries_are_known", "new_country_share", quality.max_new_country_share, "warning",
                 Advice("Many rows from a country not seen lately: a new market, other spellings, or another shop's file.",
-                       "Look at the day's countries; if the market is new, it is usual within a day.", "countries")),
+                       "Look at the day's countries; if the market is new, it is usual within a day.")),
         at_most("product_ids_look_as_usual", "new_product_pattern_share", quality.max_new_product_pattern_share, "warning",
                 Advice("Product ids of a new form match no earlier sale, so returns find no order.",
-                       "See whether the source changed the form of its ids (leading zeros, a prefix); map the old form.",
-                       "product_patterns")),
+                       "See whether the source changed the form of its ids (leading zeros, a prefix); map the old form.")),
     ]  # fmt: skip
 
 

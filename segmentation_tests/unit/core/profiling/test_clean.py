@@ -150,7 +150,7 @@ def lines() -> pd.DataFrame:
     """Two hundred lines of two days, at any minute of the day, of guests and others."""
     random = np.random.default_rng(4)
     moments = pd.Series(random.choice(pd.to_datetime(DAYS[:2]), 200)) + pd.to_timedelta(
-        random.integers(0, 24 * 60, 200) * (random.random(200) < 0.8), "min"
+        random.integers(0, 24 * 60, 200) * (random.random(200) < 0.97), "min"
     )
     return pd.DataFrame(
         {

@@ -1,0 +1,315 @@
+"""Gates: what a failed expectation stops and what it does not, in one day's run, in a range, and across runs."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
+from pathlib import Path
+
+import dagster as dg
+import ibis
+import pandas as pd
+import pytest
+
+from segmentation_pipeline.build import build_definitions, build_resources
+from segmentation_pipeline.checks import gate
+from segmentation_pipeline.checks.judging import CheckCrashed
+from segmentation_pipeline.checks.stages import STAGES
+from segmentation_pipeline.checks.suites import suites
+from segmentation_pipeline.core import schema
+from segmentation_pipeline.core.rfm import rfm_features
+from segmentation_pipeline.resources.lake import MissingPartitions
+from segmentation_pipeline.resources.model_store import ModelStore
+from segmentation_pipeline.settings import Model, Quality, Settings
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+CLEANED = ["raw_transactions", "clean_transactions", "quarantined_transactions"]
+TRANSACTIONS = [*CLEANED, "customer_orders", "customer_returns"]
+FIRST, LAST, BAD = date(2025, 7, 1), date(2025, 7, 20), date(2025, 7, 16)
+DAYS = [FIRST + timedelta(days=number) for number in range(20)]
+
+
+class Shop:
+    """A shop whose deliveries can be damaged, and whose jobs are run as the UI runs them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.resources = build_resources(settings)
+        self.definitions = build_definitions(settings, self.resources)
+        self.lake = self.resources["lake"]
+        self.instance = dg.DagsterInstance.ephemeral()
+
+    def configured(self, **changes: object) -> "Shop":
+        """The same lake and history, with other settings."""
+        other = Shop(self.settings.model_copy(update=changes))
+        other.instance = self.instance
+        return other
+
+    def delivered_again(self) -> "Shop":
+        """The same shop in a new process, which looks at its files again."""
+        return self.configured()
+
+    def run(
+        self, assets: list[str] | None = None, job: str = "nightly_refresh", **when: object
+    ) -> dg.ExecuteInProcessResult:
+        return self.definitions.resolve_job_def(job).execute_in_process(
+            instance=self.instance,
+            run_config=QUIET,
+            raise_on_error=False,
+            asset_selection=[dg.AssetKey(asset) for asset in assets] if assets else None,
+            **when,
+        )
+
+    def night(self, day: date, assets: list[str]) -> dg.ExecuteInProcessResult:
+        return self.run(assets, partition_key=day.isoformat())
+
+    def range(self, assets: list[str], first: date = FIRST, last: date = LAST) -> dg.ExecuteInProcessResult:
+        tags = {"dagster/asset_partition_range_start": str(first), "dagster/asset_partition_range_end": str(last)}
+        return self.run(assets, tags=tags)
+
+    def harm(self, day: date, harm: Callable[[pd.DataFrame], pd.DataFrame]) -> Callable[[], None]:
+        """Damage the day's file; returns what mends it."""
+        (file,) = Path(self.settings.source.path).parent.glob(f"*{day}*")
+        whole = file.read_bytes()
+        harm(pd.read_parquet(file)).to_parquet(file)
+        return lambda: file.write_bytes(whole) and None
+
+    def days(self, asset: str) -> list[date]:
+        return self.lake.days(asset)
+
+
+def moved(settings: Settings, folder: Path) -> Settings:
+    """A copy of the shop's deliveries, with the moments they were written at, beside a new lake."""
+    landing = Path(settings.source.path)
+    shutil.copytree(landing.parent, folder / "landing")
+    source = settings.source.model_copy(update={"path": str(folder / "landing" / landing.name)})
+    return settings.model_copy(update={"source": source, "lake": folder / "lake", "reports": folder / "reports"})
+
+
+@pytest.fixture
+def shop(small_shop: Settings, tmp_path: Path) -> Shop:
+    """The same shop with an empty lake, and deliveries of its own to damage."""
+    return Shop(moved(small_shop, tmp_path))
+
+
+@pytest.fixture(scope="module")
+def complete(small_shop: Settings) -> Iterator[Shop]:
+    """A shop that ran through every gate, model and all."""
+    shop = Shop(small_shop)
+    assert shop.range(TRANSACTIONS).success
+    assert shop.night(LAST, ["rfm_features", "feature_exploration"]).success
+    assert shop.run(job="refit_model").success
+    assert shop.night(LAST, ["customer_segments", "segment_profiles"]).success
+    yield shop
+    shop.instance.dispose()
+
+
+def twice(rows: pd.DataFrame) -> pd.DataFrame:
+    return pd.concat([rows, rows])
+
+
+def evaluations(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
+    return {f"{each.asset_key.path[-1]}.{each.check_name}": each for each in result.get_asset_check_evaluations()}
+
+
+def failed(result: dg.ExecuteInProcessResult) -> set[str]:
+    return {name for name, each in evaluations(result).items() if not each.passed}
+
+
+def test_every_expectation_is_a_check_that_holds_on_a_simulated_shop(complete):
+    expected = suites(complete.settings)
+    keys = [dg.AssetCheckKey(dg.AssetKey(stage), each.name) for stage in expected for each in expected[stage]]
+    found = complete.instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+    assert set(found) == set(keys)
+    failing = {key.name for key, record in found.items() if not record.event.asset_check_evaluation.passed}
+    assert failing <= {"countries_are_known"}  # a small shop: one large order from a new country is a tenth of a day
+
+
+def test_a_failed_day_writes_nothing_and_names_its_rows_and_the_remedy(shop):
+    assert shop.range(CLEANED, last=BAD - timedelta(days=1)).success
+    shop.harm(BAD, twice)
+    result = shop.night(BAD, TRANSACTIONS)
+    assert not result.success
+    assert BAD not in shop.days("raw_transactions")
+    assert [event.step_key for event in result.get_step_failure_events()] == ["raw_transactions"]
+    started = [event.step_key for event in result.all_events if event.event_type_value == "STEP_START"]
+    assert started == ["raw_transactions"]
+    check = evaluations(result)["raw_transactions.duplicates_are_few"]
+    assert check.severity == dg.AssetCheckSeverity.ERROR
+    assert str(BAD) in check.description
+    shown = {key: value.value for key, value in check.metadata.items()}
+    assert shown["severity"] == "critical"
+    assert shown["threshold"] == "duplicate_share at most 0.25"
+    assert shown["observed"].startswith("duplicate_share: 0.5")
+    assert f"| {BAD} | 0.5" in shown["failing_days"]
+    assert "source_row" in shown["failing_days"]
+    assert "remove the second delivery" in shown["remedy"]
+    assert failed(result) == {"raw_transactions.duplicates_are_few"}
+    assert not list((shop.lake.root / ".staging").iterdir())
+
+
+def test_nothing_downstream_runs_on_a_day_that_was_held_back_in_another_run(shop):
+    shop.harm(BAD, twice)
+    shop.range(CLEANED)
+    assert BAD not in shop.days("clean_transactions")
+    with pytest.raises(MissingPartitions, match=str(BAD)):
+        shop.definitions.resolve_job_def("nightly_refresh").execute_in_process(
+            instance=shop.instance,
+            run_config=QUIET,
+            partition_key=str(BAD),
+            asset_selection=[dg.AssetKey(asset) for asset in CLEANED[1:]],
+        )
+
+
+def test_the_good_days_of_a_range_land_and_the_run_is_red_and_names_the_bad_ones(shop):
+    mend = shop.harm(BAD, twice)
+    result = shop.range(CLEANED)
+    assert not result.success
+    assert shop.days("raw_transactions") == [day for day in DAYS if day != BAD]
+    materialized = shop.instance.get_materialized_partitions(dg.AssetKey("raw_transactions"))
+    assert materialized == {str(day) for day in DAYS if day != BAD}
+    (failure,) = result.get_step_failure_events()
+    assert f"raw_transactions of {BAD} was held back" in failure.step_failure_data.user_failure_data.description
+    mend()
+
+    healed = shop.delivered_again()
+    assert healed.night(BAD, ["raw_transactions"]).success
+    assert healed.range(CLEANED[1:]).success
+    assert healed.days("clean_transactions") == DAYS
+
+
+def test_what_stood_in_the_lake_stays_when_a_new_delivery_of_the_day_is_held_back(shop):
+    assert shop.range(CLEANED).success
+    kept = [shop.lake.file(asset, BAD) for asset in CLEANED]
+    before = [file.read_bytes() for file in kept]
+    profile = shop.lake.profiles("raw_transactions", [BAD])
+    shop.harm(BAD, twice)
+    again = shop.delivered_again()
+    assert not again.night(BAD, CLEANED).success
+    assert [file.read_bytes() for file in kept] == before
+    assert shop.lake.profiles("raw_transactions", [BAD]) == profile
+
+
+def test_clean_lines_and_their_quarantine_are_held_back_together(shop):
+    assert shop.range(CLEANED, last=BAD - timedelta(days=1)).success
+    shop.harm(BAD, lambda rows: rows.assign(quantity="a few") if "quantity" in rows else rows.assign(Quantity="a few"))
+    result = shop.night(BAD, TRANSACTIONS)
+    assert "clean_transactions.most_rows_are_accepted" in failed(result)
+    assert BAD in shop.days("raw_transactions")
+    assert BAD not in shop.days("clean_transactions")
+    assert BAD not in shop.days("quarantined_transactions")
+
+
+def test_a_warning_lets_its_day_through_and_is_counted(shop):
+    strict = shop.configured(quality=Quality(warn_quarantined_share=0.0))
+    result = strict.range(CLEANED)
+    assert result.success
+    check = evaluations(result)["clean_transactions.quarantined_share_is_small"]
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert strict.days("clean_transactions") == DAYS
+    warned = strict.resources["ledger"].failures(FIRST, LAST)
+    assert "quarantined_share_is_small" in set(warned["expectation"])
+    assert set(warned["severity"]) == {"warning"}
+
+
+def test_nights_one_by_one_reach_the_verdicts_of_one_range_with_bad_days_in_it(shop, tmp_path):
+    """A day that is held back is nobody's usual day, in a range as in nights."""
+    for day in DAYS[12:15]:
+        shop.harm(day, lambda rows: rows.iloc[:30])
+    quality = Quality(
+        severities={"raw_transactions.volume_is_usual": "critical"},
+        baseline_weeks=2,
+        min_baseline_weeks=1,
+        min_volume_ratio=0.6,
+        min_rows=20,
+    )
+    in_range = shop.configured(quality=quality)
+    nights = shop.configured(quality=quality, lake=tmp_path / "nights")
+    in_range.range(["raw_transactions"])
+    for day in DAYS:
+        nights.night(day, ["raw_transactions"])
+    assert in_range.days("raw_transactions") == nights.days("raw_transactions")
+    assert set(DAYS[12:15]).isdisjoint(nights.days("raw_transactions"))
+    columns = ["stage", "expectation", "date", "passed", "observed"]
+    one, other = (each.resources["ledger"].latest(FIRST, LAST)[columns] for each in (in_range, nights))
+    pd.testing.assert_frame_equal(one, other)
+
+
+def test_a_suite_that_crashes_is_a_failed_run_without_verdicts_and_without_rows(shop, monkeypatch):
+    def crash(*_arguments: object) -> None:
+        raise CheckCrashed("one could not be evaluated")
+
+    monkeypatch.setattr(gate, "judge", crash)
+    result = shop.range(["raw_transactions"])
+    assert not result.success
+    assert result.get_asset_check_evaluations() == []
+    assert shop.days("raw_transactions") == []
+    assert not (shop.lake.root / "quality_results").exists()
+
+
+def test_a_model_that_does_not_pass_is_not_kept_and_the_model_in_force_stays(complete, tmp_path):
+    models = ModelStore(complete.lake.root / "segmentation_model")
+    before, digest = models.in_force(), models.digest()
+    demanding = complete.configured(model=Model(min_segment_share=0.9, k=3))
+    result = demanding.run(job="refit_model")
+    assert not result.success
+    assert failed(result) == {"k_diagnostics.choice_is_not_vetoed", "segmentation_model.no_segment_is_tiny"}
+    check = evaluations(result)["segmentation_model.no_segment_is_tiny"]
+    assert "The model in force stays" in check.metadata["remedy"].value
+    assert (models.in_force(), models.digest()) == (before, digest)
+
+
+def test_an_own_critical_expectation_holds_a_day_back(shop):
+    own = {
+        "stage": "clean_transactions",
+        "type": "expect_column_values_to_be_between",
+        "arguments": {"column": "revenue", "min_value": 10**9},
+        "severity": "critical",
+        "name": "revenue_is_a_fortune",
+    }
+    ambitious = shop.configured(quality=Quality(expectations=[own]))
+    result = ambitious.night(FIRST, CLEANED)
+    assert failed(result) == {"clean_transactions.revenue_is_a_fortune"}
+    assert ambitious.days("clean_transactions") == []
+
+
+def test_rows_that_a_setting_quarantined_move_over_when_it_is_mended_and_everything_still_adds_up(shop):
+    strict = shop.configured(cleaning=shop.settings.cleaning.model_copy(update={"max_abs_unit_price": 5.0}))
+    strict.range(CLEANED)
+
+    def counted(of: Shop) -> dict[str, int]:
+        days = of.days("clean_transactions")
+        layouts = {layout.asset: layout for layout in (schema.RAW_TRANSACTIONS, *STAGES["clean_transactions"].writes)}
+        return {
+            asset: int(of.lake.engine.to_pandas(of.lake.read(layout, days).count()))
+            for asset, layout in layouts.items()
+        }
+
+    before = counted(strict)
+    days = strict.days("clean_transactions")
+    mended = shop.configured()
+    assert mended.range(CLEANED[1:], days[0], days[-1]).success
+    after = counted(mended)
+    assert after["quarantined_transactions"] < before["quarantined_transactions"]
+    for rows in (before, after):
+        assert rows["raw_transactions"] == rows["clean_transactions"] + rows["quarantined_transactions"]
+
+
+@pytest.mark.parametrize("stage", [name for name, stage in STAGES.items() if stage.samples])
+def test_the_rows_that_are_shown_can_be_found_in_every_stage(complete, stage):
+    tables = {layout.asset: complete.lake.read(layout, [LAST]) for layout in STAGES[stage].writes}
+    for name, choose in STAGES[stage].samples.items():
+        rows = complete.lake.engine.to_pandas(choose(tables, complete.settings))
+        assert "date" in rows.columns, name
+
+
+def test_a_snapshot_that_saw_the_future_does_not_pass_though_every_customer_has_a_row(complete):
+    engine, lake, early = complete.lake.engine, complete.lake, DAYS[9]
+    orders, returns = (lake.read(each, DAYS) for each in (schema.CUSTOMER_ORDERS, schema.CUSTOMER_RETURNS))
+    known = orders.filter(orders.date <= ibis.literal(early))
+    honest = rfm_features(orders, returns, early, "items")
+    seen_too_much = rfm_features(orders, returns, LAST, "items").mutate(date=ibis.literal(early))
+    for features, holds in ((honest, True), (seen_too_much, False)):
+        tables = {"customer_orders": known, "customer_returns": returns, "rfm_features": features}
+        row = engine.to_pandas(STAGES["rfm_features"].measure(tables, [early], complete.settings)).iloc[0]
+        assert (row["orders_after_the_day"] == 0) == holds
+        assert (row["monetary"] == row["net_sales"]) == holds

@@ -1,0 +1,177 @@
+"""Suites: every expectation holds of a sound profile, and fails on damage to its own columns and to no others."""
+
+from datetime import date
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from segmentation_pipeline.checks.expectations import Advice, Expectation, between
+from segmentation_pipeline.checks.judging import CheckCrashed, judge
+from segmentation_pipeline.checks.stages import STAGES
+from segmentation_pipeline.checks.suites import suites
+from segmentation_pipeline.settings import Columns, ConfigurationError, Quality, Settings, Source
+
+ADVICE = Advice(why="-", remedy="-")
+DAYS = [date(2025, 7, day) for day in (1, 2, 3)]
+EVERY_COLUMN = Columns(
+    customer_id="c", invoiced_at="t", unit_price="p", quantity="q", invoice_id="i", product_id="s", country="l"
+)
+
+
+def settings_with(**quality: Any) -> Settings:
+    source = Source(path="-", columns=EVERY_COLUMN)
+    return Settings(source=source, start_date=date(2025, 1, 1), quality=Quality(**quality))
+
+
+SUITES = suites(settings_with())
+EVERY_EXPECTATION = [(stage, each) for stage, expectations in SUITES.items() for each in expectations]
+
+
+def sound(stage: str) -> pd.DataFrame:
+    """A profile of three days of which every expectation holds."""
+    frame = pd.DataFrame({"date": DAYS, **{column.name: [1.0] * len(DAYS) for column in STAGES[stage].columns}})
+    for each in SUITES[stage]:
+        low, high = each.arguments.get("min_value"), each.arguments.get("max_value")
+        if each.type == "expect_column_values_to_be_between":
+            limits = [limit for limit in (low, high) if limit is not None]
+            value = frame[each.arguments["column"]].iloc[0]
+            if any(value < limit for limit in [low] if limit is not None) or (high is not None and value > high):
+                frame[each.arguments["column"]] = float(sum(limits) / len(limits))
+        elif each.type == "expect_column_sum_to_be_between":
+            frame[each.arguments["column"]] = [float(low), 0.0, 0.0]
+        elif each.type == "expect_column_values_to_be_in_set":
+            frame[each.arguments["column"]] = each.arguments["value_set"][0]
+        elif each.type == "expect_compound_columns_to_be_unique":
+            last = each.arguments["column_list"][-1]
+            frame[last] = [f"{last} {number}" for number in range(len(DAYS))]
+    return frame
+
+
+def damaged(frame: pd.DataFrame, each: Expectation) -> pd.DataFrame:
+    """The same profile, with the second day (for a sum, the whole) as the expectation forbids it."""
+    harmed, column = frame.copy(), each.columns[-1]
+    low, high = each.arguments.get("min_value"), each.arguments.get("max_value")
+    if each.type in ("expect_column_values_to_be_between", "expect_column_sum_to_be_between"):
+        harmed.loc[1, column] = high + 1 if high is not None else low - 1
+    elif each.type == "expect_column_pair_values_to_be_equal":
+        harmed.loc[1, column] += 1
+    elif each.type == "expect_column_values_to_not_be_null":
+        harmed[column] = harmed[column].astype(object)
+        harmed.loc[1, column] = None
+    elif each.type == "expect_column_values_to_be_in_set":
+        harmed.loc[1, column] = "something else"
+    elif each.type == "expect_compound_columns_to_be_unique":
+        for name in (*each.columns, "date"):
+            harmed.loc[1, name] = harmed.loc[0, name]
+    return harmed
+
+
+@pytest.mark.parametrize("stage", SUITES)
+def test_every_expectation_holds_of_a_sound_profile(stage):
+    verdicts = judge(stage, SUITES[stage], sound(stage))
+    assert [verdict.expectation for verdict in verdicts] == list(SUITES[stage])
+    assert [verdict.expectation.name for verdict in verdicts if not verdict.passed] == []
+
+
+@pytest.mark.parametrize("stage", SUITES)
+def test_every_expectation_fails_on_its_own_damage_names_the_day_and_no_other_expectation_minds(stage):
+    frame = sound(stage)
+    for each in SUITES[stage]:
+        failed = [verdict for verdict in judge(stage, SUITES[stage], damaged(frame, each)) if not verdict.passed]
+        assert each.name in [verdict.expectation.name for verdict in failed]
+        for verdict in failed:
+            assert set(verdict.expectation.columns) & {*each.columns, "date"}, (each.name, verdict.expectation.name)
+        own = next(verdict for verdict in failed if verdict.expectation == each)
+        if "sum" not in each.type:
+            assert set(own.failing_days) <= ({DAYS[0], DAYS[1]} if "unique" in each.type else {DAYS[1]})
+
+
+def test_a_column_with_nothing_to_compare_with_fails_nothing():
+    frame = sound("raw_transactions").assign(volume_ratio=None)
+    assert all(verdict.passed for verdict in judge("raw_transactions", SUITES["raw_transactions"], frame))
+
+
+def test_an_expectation_that_breaks_is_a_crash_and_not_a_verdict():
+    broken = between("broken", "absent", 0, 1, "critical", ADVICE)
+    with pytest.raises(CheckCrashed, match="broken could not be evaluated"):
+        judge("rfm_features", [broken], sound("rfm_features"))
+
+
+def test_a_failed_sum_fails_on_every_day_and_a_failed_warning_holds_nothing_back():
+    frame = sound("k_diagnostics").assign(chosen=0.0, chosen_despite_vetoes=1.0)
+    found = {verdict.expectation.name: verdict for verdict in judge("k_diagnostics", SUITES["k_diagnostics"], frame)}
+    assert found["one_k_is_chosen"].holds_back == tuple(DAYS)
+    assert not found["choice_is_not_vetoed"].passed
+    assert found["choice_is_not_vetoed"].holds_back == ()
+
+
+def test_names_are_unique_and_every_expectation_says_why_and_what_to_do():
+    for expectations in SUITES.values():
+        assert len({each.name for each in expectations}) == len(expectations)
+    for stage, each in EVERY_EXPECTATION:
+        assert len(each.why) > 20, (stage, each.name)
+        assert len(each.remedy) > 20, (stage, each.name)
+        assert each.rows is None or each.rows in STAGES[stage].samples, (stage, each.name)
+        assert set(each.columns) <= {"date", *(column.name for column in STAGES[stage].columns)}, (stage, each.name)
+
+
+def test_thresholds_are_settings():
+    limit = {each.name: each for each in suites(settings_with(max_duplicate_share=0.4))["raw_transactions"]}
+    assert limit["duplicates_are_few"].threshold == "duplicate_share at most 0.4"
+
+
+def test_a_check_can_get_another_severity():
+    found = suites(settings_with(severities={"raw_transactions.volume_is_usual": "critical"}))["raw_transactions"]
+    assert {each.name: each.severity for each in found}["volume_is_usual"] == "critical"
+
+
+def test_a_severity_for_a_check_that_does_not_exist_names_the_nearest_one():
+    with pytest.raises(ConfigurationError, match=r"there is no check raw_transactions.volume; did you mean raw_trans"):
+        suites(settings_with(severities={"raw_transactions.volume": "critical"}))
+
+
+def test_only_mapped_columns_are_missed():
+    bare = Columns(customer_id="c", invoiced_at="t", amount="a")
+    settings = Settings(source=Source(path="-", columns=bare), start_date=date(2025, 1, 1))
+    names = {each.name for each in suites(settings)["raw_transactions"]}
+    assert {"invoiced_at_is_given", "price_is_given"} <= names
+    assert not names & {"invoice_id_is_given", "quantity_is_given", "product_id_is_given", "country_is_given"}
+
+
+# A shop's own
+
+
+OWN = {
+    "stage": "clean_transactions",
+    "type": "expect_column_values_to_be_between",
+    "arguments": {"column": "revenue", "min_value": 1000},
+}
+
+
+def test_an_own_expectation_is_judged_like_the_others():
+    found = suites(settings_with(expectations=[OWN]))["clean_transactions"]
+    assert (found[-1].name, found[-1].severity) == ("revenue_column_values_to_be_between", "warning")
+    frame = sound("clean_transactions").assign(revenue=[1000, 999, 2000])
+    (verdict,) = judge("clean_transactions", found[-1:], frame)
+    assert verdict.failing_days == (DAYS[1],)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"stage": "clean_transaction"}, "there is no stage 'clean_transaction'; did you mean clean_transactions?"),
+        ({"type": "expect_column_values_between"}, "did you mean expect_column_values_to_be_between?"),
+        ({"arguments": {"column": "revenue", "min_valu": 1}}, "has no argument 'min_valu'; did you mean min_value?"),
+        ({"arguments": {"column": "revenu", "min_value": 1}}, "has no column 'revenu'; did you mean revenue?"),
+        ({"arguments": {"min_value": 1}}, "'column' is a required property"),
+        ({"arguments": {"column": "revenue", "min_value": "much"}}, "min_value: is not of a kind that is allowed"),
+        ({"arguments": {"column": "revenue", "min_value": 1, "mostly": 2}}, "mostly: is not of a kind that is allowed"),
+        ({"name": "rows_reconcile"}, "there is a check 'rows_reconcile' already"),
+    ],
+)
+def test_an_own_expectation_that_cannot_be_is_one_clear_message(changes, message):
+    with pytest.raises(ConfigurationError) as refused:
+        suites(settings_with(expectations=[{**OWN, **changes}]))
+    assert message in str(refused.value)
+    assert "\n" not in str(refused.value)
