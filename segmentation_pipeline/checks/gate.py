@@ -119,7 +119,8 @@ class Gate:
             }
             written = {asset: self._lake.read_staged(each) for asset, each in staged.items()}
             assert stage.measure
-            measured = self._lake.engine.to_pandas(stage.measure({**read, **written}, days, self._settings))
+            profile = stage.measure({**read, **written}, days, self._settings)
+            measured = self._lake.engine.to_pandas(profile).sort_values("date", ignore_index=True)
             verdicts = self._judged(stage, _with_columns(measured, staged))
             self._ledger.append(context.run.run_id, results.ledger_rows(stage.asset, verdicts))
             samples = [self._samples(stage, verdict, staged) for verdict in verdicts]

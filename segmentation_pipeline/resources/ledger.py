@@ -35,7 +35,7 @@ class QualityLedger:
         self._engine = engine
 
     def append(self, run_id: str, verdicts: pd.DataFrame) -> None:
-        """Add verdicts to a run's file.
+        """Add verdicts to a run's file; the stages of one run do so one after the other.
 
         Args:
             run_id: The run that reached them.

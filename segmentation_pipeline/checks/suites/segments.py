@@ -82,8 +82,10 @@ def customer_segments(settings: Settings) -> list[Expectation]:
     """What must hold of the scored customers, against their features."""
     again = "Materialize rfm_features and customer_segments of the day again, in one run."
     return [
-        equal("every_customer_is_scored", "customers", "customers_with_features",
-              Advice("Every customer with features has a segment, and nobody else.", again)),
+        equal("every_customer_is_scored", "matched_customers", "customers_with_features",
+              Advice("Every customer with features has a segment.", again)),
+        equal("nobody_else_is_scored", "matched_customers", "customers",
+              Advice("A customer with a segment and no features was forgotten, or never there.", again)),
         equal("every_customer_has_one_segment", "rows", "customers",
               Advice("A customer in two segments gets two campaigns.", again)),
         none_of("every_segment_has_a_name", "unnamed_customers",

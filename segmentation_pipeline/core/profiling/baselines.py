@@ -31,7 +31,7 @@ class Baseline:
         description: What it says.
         rows: The measure that counts a day's rows: a day with few is neither compared nor compared with, but for a
             ratio of counts, which needs no rows.
-        only_if: Name of a share; the comparison is left out where it is above one half.
+        only_if: Name of a share; a day on which it is above one half is neither compared nor compared with.
     """
 
     name: str
@@ -150,6 +150,8 @@ def _against_usual(found: pd.DataFrame, before: pd.DataFrame, baseline: Baseline
     earlier = before[baseline.of].astype(float)
     if not baseline.is_count:
         earlier = earlier.where(before[baseline.rows] >= settings.min_rows)
+    if baseline.only_if:
+        earlier = earlier.where(before[baseline.only_if].astype(float) <= 0.5)
     if baseline.days == "same weekday":
         usual = earlier.groupby(pd.DatetimeIndex(earlier.index).day_of_week).transform(
             lambda days: (

@@ -92,7 +92,8 @@ def measured(
     """
     readable = cleaning.parsed(raw, settings)
     key = _.source_file + ibis.literal("#") + _.source_row.cast("string")
-    minute = _.invoiced_at.hour() * 60 + _.invoiced_at.minute() + _.invoiced_at.second() / 60
+    local = _.invoiced_at.cast("timestamp")  # the engine's session runs in the shop's zone
+    minute = local.hour() * 60 + local.minute() + local.second() / 60
     accepted = clean.mutate(key=key, price=_.unit_price.cast("float64"), hour=minute / 60)
     profile = by_day(
         days,

@@ -15,7 +15,9 @@ from segmentation_pipeline.core.schema import Column
 
 ORDERS = (
     count("orders", "Orders", lambda t: t.count()),
-    count("repeated_keys", "Orders whose customer and number another row has", lambda t: t.count() - t.key.nunique()),
+    count(
+        "repeated_keys", "Orders whose customer and number another row has", lambda t: t.key.count() - t.key.nunique()
+    ),
     count("missing_keys", "Orders without a customer or number", lambda t: t.key.isnull().sum()),
     count("customers", "Different customers", lambda t: t.customer_id.nunique()),
     number("least_items", "Fewest items of an order", lambda t: t["items"].min()),

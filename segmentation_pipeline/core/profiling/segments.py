@@ -35,12 +35,13 @@ SCORED = (
 LARGEST = (
     number("largest_segment_share", "Share of customers in the largest segment", lambda t: t.customers.max() / t.customers.sum()),
 )  # fmt: skip
+MATCHED = (count("matched_customers", "Customers with features and a segment", lambda t: t.customer_id.nunique()),)
 KNOWN = (
     count("customers_with_features", "Customers with features", lambda t: t.customer_id.nunique()),
     count("net_zero_customers", "Customers without net spend by their features",
           lambda t: ((t.frequency <= 0) | (t.monetary <= 0)).sum()),
 )  # fmt: skip
-SEGMENTS_COLUMNS = tuple(measure.column for measure in (*SCORED, *LARGEST, *KNOWN))
+SEGMENTS_COLUMNS = tuple(measure.column for measure in (*SCORED, *LARGEST, *MATCHED, *KNOWN))
 
 PROFILES_COLUMNS = (
     *schema.SEGMENT_PROFILES.columns[1:],
@@ -77,11 +78,12 @@ def segments_measured(features: ir.Table, segments: ir.Table, days: Sequence[dat
         days: The days to measure, without a gap.
     """
     sizes = segments.group_by("date", "segment_id").agg(customers=_.count())
-    return by_day(days, [(segments, SCORED), (sizes, LARGEST), (features, KNOWN)])
+    matched = segments.semi_join(features, ["date", "customer_id"])
+    return by_day(days, [(segments, SCORED), (sizes, LARGEST), (matched, MATCHED), (features, KNOWN)])
 
 
 def profiles_measured(segments: ir.Table, profiles: ir.Table) -> ir.Table:
-    """`schema.SEGMENT_PROFILES` itself, with the sums of each day (`PROFILES_COLUMNS`).
+    """`schema.SEGMENT_PROFILES` itself, with the sums of each day (`PROFILES_COLUMNS`); a day without has one empty row.
 
     Args:
         segments: `schema.CUSTOMER_SEGMENTS` of the days.
@@ -93,7 +95,12 @@ def profiles_measured(segments: ir.Table, profiles: ir.Table) -> ir.Table:
         day_revenue_share=_.revenue_share.sum(),
         day_customers=_.customers.sum(),
     )
-    return profiles.left_join(sums, "date").drop("date_right").left_join(scored, "date").drop("date_right")
+    rows = profiles.left_join(sums, "date").drop("date_right").outer_join(scored, "date")
+    return rows.mutate(
+        date=_.date.coalesce(_.date_right),
+        day_customers=_.day_customers.fill_null(0),
+        scored_customers=_.scored_customers.fill_null(0),
+    ).drop("date_right")
 
 
 def with_choice(diagnostics: pd.DataFrame) -> pd.DataFrame:

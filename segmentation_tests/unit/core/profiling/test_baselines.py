@@ -71,6 +71,8 @@ def expected_of(baseline: Baseline, known: dict[pd.Timestamp, dict[str, Any]], d
     step, reach, least = (7, 3, 2) if baseline.days == "same weekday" else (1, 21, 4)
     earlier = [known.get(day - timedelta(days=step * number)) for number in range(1, reach + 1)]
     earlier = [each for each in earlier if each and (baseline.is_count or each[baseline.rows] >= 50)]
+    if baseline.only_if:
+        earlier = [each for each in earlier if (each[baseline.only_if] or 0) <= 0.5]
     values = [each[baseline.of] for each in earlier if each[baseline.of] is not None]
     today = known[day]
     if today[baseline.of] is None or len(values) < least:

@@ -141,14 +141,20 @@ def test_profiles_carry_the_sums_of_their_day(engine, table_of, shoppers):
     tables = table_of(schema.CUSTOMER_SEGMENTS, shoppers), table_of(schema.SEGMENT_PROFILES, described)
     measured = segments.profiles_measured(*tables)
     assert measured.columns == ("date", *(column.name for column in segments.PROFILES_COLUMNS))
-    found = engine.to_pandas(measured).sort_values(["date", "segment_id"])
+    every_row = engine.to_pandas(measured).sort_values(["date", "segment_id"], ignore_index=True)
+    described_at_all = every_row["segment_id"].notna()
+    undescribed = every_row[~described_at_all]  # a day with scored customers and no segments
+    assert undescribed[["day_customers", "scored_customers"]].to_numpy().tolist() == [
+        [0, sum(row["date"] == undescribed["date"].iloc[0].date() for row in shoppers)]
+    ]
+    found = every_row[described_at_all]
     assert found["customers"].tolist() == [60, 41, 7]
     assert found["day_customers"].tolist() == [101, 101, 7]
     assert found["day_customer_share"].tolist() == pytest.approx([1.01, 1.01, 0.07])
     assert found["day_revenue_share"].tolist() == pytest.approx([1.1, 1.1, 1.0])
     scored = sum(row["date"] == DAYS[0] for row in shoppers)
     assert found["scored_customers"].tolist()[:2] == [scored, scored]
-    assert found["scored_customers"].iloc[2] != 7  # nobody was scored on that day
+    assert found["scored_customers"].iloc[2] == 0  # nobody was scored on that day
 
 
 def test_a_choice_is_counted_and_one_against_a_veto_shows():
