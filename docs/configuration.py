@@ -34,9 +34,8 @@ def tables(model: type[BaseModel], path: str) -> list[str]:
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             below += tables(kind, f"{key}.")
         else:
-            own.append(
-                f"| `{key}` | {_default(field.get_default(call_default_factory=True))} | {_words(model, name, field.description)} |"
-            )
+            default = _default(field.get_default(call_default_factory=True))
+            own.append(f"| `{key}` | {default} | {_words(model, name, field.description)} |")
     title = f"## {path.rstrip('.')}\n\n{_first_line(model)}\n" if path else "## The shop\n"
     return [title, "| key | default | meaning |", "|---|---|---|", *own, "", *below]
 

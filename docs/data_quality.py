@@ -21,8 +21,8 @@ expression (one row per day, however many lines), **judged** by a suite of Great
 - A **warning** (and **info**) lets the day through. It is counted, shown in the UI and in the quality report.
 - An expectation that cannot be evaluated is a failed run, never a failed or a passed check.
 
-Each expectation is an asset check in the Dagster UI, with its threshold, what was found, the failing days with some of their rows,
-and what to do. Every verdict is kept in `<lake>/quality_results/`; `quality_report` draws their history.
+Each expectation is an asset check in the Dagster UI, with its threshold, what was found, the failing days with some of their
+rows, and what to do. Every verdict is kept in `<lake>/quality_results/`; `quality_report` draws their history.
 
 ## When a gate is closed
 
