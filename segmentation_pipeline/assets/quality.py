@@ -47,7 +47,7 @@ def quality_report(
     drawn = {slug: draw(data) for slug, (__, __, draw) in quality_figures.FIGURES.items()}
     images = {slug: figure_theme.png_bytes(figure) for slug, figure in drawn.items()}
     page = reports.write(day, quality_page.render(data, images), images, name="quality_report")
-    small = {slug: figure_theme.png_bytes(figure, figure_theme.UI_DPI) for slug, figure in drawn.items()}
+    by_day = figure_theme.png_bytes(drawn["verdicts_by_day"], figure_theme.UI_DPI)
     failed = data.failures[["date", "stage", "expectation", "severity", "observed", "threshold"]]
     context.log_event(
         dg.AssetMaterialization(
@@ -56,7 +56,7 @@ def quality_report(
             metadata={
                 "page": dg.MetadataValue.path(str(page)),
                 "failed": metadata.table_preview(failed, rows=20),
-                **{slug: metadata.image(png) for slug, png in small.items()},
+                "verdicts_by_day": metadata.image(by_day),
             },
         )
     )

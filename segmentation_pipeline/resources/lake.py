@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, TypeAlias
 
@@ -62,7 +63,16 @@ class Staged:
 
     def columns(self, day: date | None = None) -> pa.Schema:
         """Columns and types of a file."""
-        return self.footers[day].schema.to_arrow_schema()
+        schema = self.footers[day].schema
+        return self._first_columns if schema.equals(self._first.schema) else schema.to_arrow_schema()
+
+    @property
+    def _first(self) -> pq.FileMetaData:
+        return next(iter(self.footers.values()))
+
+    @cached_property
+    def _first_columns(self) -> pa.Schema:
+        return self._first.schema.to_arrow_schema()
 
 
 class Lake:

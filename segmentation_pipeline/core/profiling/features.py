@@ -37,10 +37,11 @@ RETURNS = (
     number("unmatched_share", "Share of the money given back for which no sale was found",
            lambda t: t.amount.sum(where=t.order_id.isnull()).fill_null(0) / t.amount.sum().nullif(0)),
 )  # fmt: skip
-CREDITS = (money("credits_amount", "Money of the accepted returns of known customers", lambda t: -t.amount.sum()),)
-SALES_LESS_CREDITS = (
+GOODS = (
+    money("credits_amount", "Money of the accepted returns of known customers",
+          lambda t: -t.amount.sum(where=t.line_kind == "return").fill_null(0)),
     money("net_amount", "Money of the accepted sales and returns of known customers", lambda t: t.amount.sum()),
-)
+)  # fmt: skip
 DAYS_ORDERS = (money("orders_amount", "Money of the day's orders", lambda t: t.amount.sum()),)
 
 FEATURES = (
@@ -62,7 +63,7 @@ KNOWN = (
 
 ORDERS_COLUMNS = tuple(measure.column for measure in (*ORDERS, *SALES))
 RETURNS_COLUMNS = (
-    *(measure.column for measure in (*RETURNS, *CREDITS, *DAYS_ORDERS, *SALES_LESS_CREDITS)),
+    *(measure.column for measure in (*RETURNS, *GOODS, *DAYS_ORDERS)),
     Column("orders_less_returns", TOTAL, "Money of the day's orders less money given back"),
 )
 FEATURES_COLUMNS = (*(measure.column for measure in FEATURES), *KNOWN)
@@ -96,15 +97,7 @@ def returns_measured(clean: ir.Table, orders: ir.Table, returns: ir.Table, days:
         .mutate(is_known=_.order_id_right.notnull(), key=_.customer_id + ibis.literal("#") + _.order_id.coalesce(""))
         .drop("customer_id_right", "order_id_right")
     )
-    profile = by_day(
-        days,
-        [
-            (placed, RETURNS),
-            (goods.filter(_.line_kind == "return"), CREDITS),
-            (orders, DAYS_ORDERS),
-            (goods, SALES_LESS_CREDITS),
-        ],
-    )
+    profile = by_day(days, [(placed, RETURNS), (goods, GOODS), (orders, DAYS_ORDERS)])
     return profile.mutate(orders_less_returns=(_.orders_amount - _.amount).cast(TOTAL))
 
 
