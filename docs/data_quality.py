@@ -31,6 +31,9 @@ rows, and what to do. Every verdict is kept in `<lake>/quality_results/`; `quali
 3. Correct the source, or the configuration if the source is right, and run again: `segmentation run`, or materialize the days in
    the UI. Quarantined rows move over, and rows and money still add up, for every run proves it.
 
+In the UI, the assets after a closed gate show all days of the run as failed: they were planned and not reached. What stood in the
+lake is still there.
+
 ## Thresholds
 
 Every threshold is a setting, see `quality` in [configuration.md](configuration.md). A check can get another severity:
