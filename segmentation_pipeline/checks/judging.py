@@ -97,16 +97,17 @@ def judge(stage: str, expectations: Sequence[Expectation], frame: pd.DataFrame) 
 @cache
 def _frames(stage: str) -> Any:
     """Great Expectations' own place for the frames of a stage."""
+    return _source().add_dataframe_asset(stage).add_batch_definition_whole_dataframe("all")
+
+
+@cache
+def _source() -> Any:
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
 
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
-    return (
-        context.data_sources.add_pandas("profiles")
-        .add_dataframe_asset(stage)
-        .add_batch_definition_whole_dataframe("all")
-    )
+    return context.data_sources.add_pandas("profiles")
 
 
 def _verdict(stage: str, expectation: Expectation, result: Any, frame: pd.DataFrame) -> Verdict:
