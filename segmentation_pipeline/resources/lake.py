@@ -3,8 +3,8 @@
 Belongs here: paths, staging and publishing, reading by day, the note beside each partition.
 Does not: Dagster's contexts (lake_inputs.py), expressions (core/).
 
-    <lake>/<asset>/date=YYYY-MM-DD/part-0.parquet    and beside it `partition.json`: what the partition was made from
-                                                     (freshness.py) and, for some, what was measured of it (checks/)
+    <lake>/<asset>/date=YYYY-MM-DD/part-0.parquet    and beside it `partition.jsonl`: a line on what the partition was
+                                                     made from (freshness.py), and one on what was measured of it (checks/)
     <lake>/<asset>/part-0.parquet                    for an asset without days
 
 A partition is one file, written elsewhere on the same file system and renamed into place: it is there whole or not at
@@ -35,7 +35,7 @@ from segmentation_pipeline.errors import PipelineError
 from segmentation_pipeline.resources.engine import DuckDBEngine
 
 PART = "part-0.parquet"
-NOTE = "partition.json"
+NOTE = "partition.jsonl"
 STAGING = ".staging"
 SECONDS_PER_DAY = 86_400
 RANGES_SHOWN = 8
@@ -157,8 +157,8 @@ class Lake:
         if inputs is None:
             self._publish(staged.files[None], self.file(staged.layout.asset))
         for day, digest in (inputs or {}).items():
-            profile = {"profile": profiles[day]} if profiles else {}
-            note = json.dumps({"inputs": digest, **profile}, default=str)
+            lines = [{"inputs": digest}, *([profiles[day]] if profiles else [])]
+            note = "\n".join(json.dumps(line, default=str) for line in lines)
             self._publish(staged.files[day], self.file(staged.layout.asset, day), note)
 
     def write(self, layout: schema.Table, rows: Rows, inputs: Mapping[date, str] | None = None) -> None:
@@ -169,16 +169,16 @@ class Lake:
     def inputs(self, asset: str, day: date) -> str | None:
         """What a partition was made from, as written with it; None if it is not there or its writing was cut short."""
         note = self._note(asset, day)
-        return str(note["inputs"]) if note else None
+        return str(json.loads(note[0])["inputs"]) if note else None
 
     def profiles(self, asset: str, days: Sequence[date]) -> dict[date, Profile]:
         """What was measured of partitions; days that are not there, or were not measured, are left out."""
         notes = {day: self._note(asset, day) for day in days}
-        return {day: note["profile"] for day, note in notes.items() if note and "profile" in note}
+        return {day: json.loads(note[1]) for day, note in notes.items() if len(note) > 1}
 
-    def _note(self, asset: str, day: date) -> dict[str, Any] | None:
+    def _note(self, asset: str, day: date) -> list[str]:
         file = self.file(asset, day).with_name(NOTE)
-        return json.loads(file.read_text()) if file.exists() else None
+        return file.read_text().split("\n") if file.exists() else []
 
     @staticmethod
     def _publish(staged: UPath, target: UPath, note: str | None = None) -> None:

@@ -394,7 +394,7 @@ def test_a_damaged_partition_fails_the_run_in_plain_words_and_keeps_the_report(t
     assert segmentation("run", config).exit_code == 0
     page = next((tmp_path / "reports").rglob("segment_report.html"))
     drawn = page.read_bytes()
-    next((tmp_path / "lake" / "rfm_features").rglob("partition.json")).unlink()
+    next((tmp_path / "lake" / "rfm_features").rglob("partition.jsonl")).unlink()
     orders = next((tmp_path / "lake" / "customer_orders").rglob("part-0.parquet"))
     orders.write_bytes(b"PAR1 and then nothing that a reader could use PAR1")
     message = refused(segmentation("run", config))

@@ -74,7 +74,7 @@ def test_an_expression_that_fails_leaves_the_old_partition_and_no_litter(lake):
 
 def test_a_partition_whose_writing_was_cut_short_counts_as_stale(lake):
     lake.write(schema.CUSTOMER_ORDERS, orders([DAYS[0]]), {DAYS[0]: "digest"})
-    lake.file("customer_orders", DAYS[0]).with_name("partition.json").unlink()
+    lake.file("customer_orders", DAYS[0]).with_name("partition.jsonl").unlink()
     assert lake.inputs("customer_orders", DAYS[0]) is None
 
 

@@ -54,7 +54,7 @@ class Shop:
         """The contents of everything a run writes for its users, by path."""
         kept = [
             *(self.folder / "lake").rglob("*.parquet"),
-            *(self.folder / "lake").rglob("partition.json"),
+            *(self.folder / "lake").rglob("partition.jsonl"),
             *(self.folder / "reports").rglob("*.*"),
         ]
         apart = {".sources", "quality_results"}  # an index, and a log of runs
@@ -108,8 +108,8 @@ def test_rules_fail_as_often_as_the_published_figures_say(shop, source_rows):
 def test_the_profiles_of_cleaning_add_up_to_the_source_by_day(shop, source_rows):
     by_day = source_rows.groupby(source_rows["InvoiceDate"].dt.date).size()
     notes = {
-        date.fromisoformat(note.parent.name.removeprefix("date=")): json.loads(note.read_text())["profile"]
-        for note in (shop.folder / "lake" / "clean_transactions").rglob("partition.json")
+        date.fromisoformat(note.parent.name.removeprefix("date=")): json.loads(note.read_text().splitlines()[1])
+        for note in (shop.folder / "lake" / "clean_transactions").rglob("partition.jsonl")
     }
     assert {day: profile["raw_rows"] for day, profile in notes.items() if profile["raw_rows"]} == by_day.to_dict()
     for profile in notes.values():
