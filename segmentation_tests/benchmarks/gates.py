@@ -2,7 +2,7 @@
 
     python segmentation_tests/benchmarks/gates.py CONFIG [--pairs 3] [--night] [--report]
 
-`segmentation run` of a configuration from nothing (or, with --night, its last day after all the others) with every
+Times `segmentation run` of a configuration from nothing (or, with --night, its last day after all the others) with every
 gate, and with gates that only measure what the report needs and let everything through; neither draws the quality
 report, unless --report lets the gated one. Prints medians of wall time and of peak memory, and their differences.
 """
