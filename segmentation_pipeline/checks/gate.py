@@ -18,7 +18,7 @@ import dagster as dg
 import pandas as pd
 
 from segmentation_pipeline.checks import profiles, results
-from segmentation_pipeline.checks.judging import Verdict, judge, prepare
+from segmentation_pipeline.checks.judging import Verdict, judge
 from segmentation_pipeline.checks.stages import Stage, Tables, written_columns
 from segmentation_pipeline.checks.suites import Suites
 from segmentation_pipeline.core.profiling import baselines
@@ -112,7 +112,6 @@ class Gate:
             GateClosed: Some days were held back; the others are in the lake.
             CheckCrashed: An expectation could not be evaluated; nothing is let through.
         """
-        prepare()
         with ExitStack() as stack:
             staged = {
                 layout.asset: stack.enter_context(self._lake.staged(layout, made[layout.asset], days))

@@ -7,13 +7,10 @@ Importing Great Expectations takes seconds, so it happens when the first suite i
 breaks raises: a crash is a failed run, never a failed or passed check.
 """
 
-import sys
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
-from importlib import import_module
 from typing import Any
 
 import pandas as pd
@@ -47,12 +44,6 @@ class Verdict:
     def holds_back(self) -> tuple[date, ...]:
         """The days that must not be let through because of it."""
         return self.failing_days if self.expectation.severity == "critical" else ()
-
-
-def prepare() -> None:
-    """Begin to import Great Expectations, while the engine is at work on the first rows that will be judged."""
-    if "great_expectations" not in sys.modules:
-        threading.Thread(target=import_module, args=["great_expectations"], daemon=True).start()
 
 
 def judge(stage: str, expectations: Sequence[Expectation], frame: pd.DataFrame) -> list[Verdict]:
