@@ -43,6 +43,7 @@ def main() -> NoReturn:
     one at the end: a fifth of a night's run. So it looks seldom, and the process ends once its exit functions have run.
     """
     gc.set_threshold(100_000, 20, 100)
+    status = 0
     try:
         app()
     except SystemExit as end:
@@ -179,9 +180,12 @@ def _execute(
             return execute(definitions, opened, runs, day, verbose).seconds
         except GateClosed as closed:
             shown = closed.days[-1] if closed.days else day
-            execute(definitions, opened, [quality_run(shown)], shown, verbose)
-            page = resources["reports"].page(shown, "quality_report")
-            raise PipelineError(f"{closed}\nWhat every check found, by day: {page}") from closed
+            told = f"What every check found, by day: {resources['reports'].page(shown, 'quality_report')}"
+            try:
+                execute(definitions, opened, [quality_run(shown)], shown, verbose)
+            except PipelineError as problem:
+                told = f"The quality report could not be drawn either: {problem}"
+            raise PipelineError(f"{closed}\n{told}") from closed
 
 
 def _print_summary(settings: Settings, resources: dict[str, Any], day: date, seconds: dict[str, float]) -> None:

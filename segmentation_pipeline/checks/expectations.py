@@ -6,9 +6,10 @@ to write the common ones. Does not: which there are (suites/), judging them (jud
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-Severity = Literal["critical", "warning", "info"]
+from segmentation_pipeline.settings import Severity
+
 LONGEST_LIST = 100
 
 

@@ -17,8 +17,6 @@ import pandas as pd
 
 from segmentation_pipeline.checks.expectations import Expectation
 
-OBSERVED_VALUES_SHOWN = 5
-
 
 class CheckCrashed(Exception):
     """An expectation could not be evaluated; the message names it and says why."""

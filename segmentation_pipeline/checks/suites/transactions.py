@@ -3,8 +3,8 @@
 Belongs here: declarations. Does not: measuring (core/profiling/), judging (judging.py).
 """
 
-from segmentation_pipeline.checks.expectations import Advice, Expectation, Severity, at_most, between, equal, none_of
-from segmentation_pipeline.settings import Settings
+from segmentation_pipeline.checks.expectations import Advice, Expectation, at_most, between, equal, none_of
+from segmentation_pipeline.settings import Settings, Severity
 
 AGAIN = "Materialize raw_transactions and clean_transactions of the day again, in one run; if it stays, report it."
 NAMES = {
