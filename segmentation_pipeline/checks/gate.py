@@ -124,7 +124,7 @@ class Gate:
             verdicts = self._judged(stage, _with_columns(measured, staged))
             self._ledger.append(context.run.run_id, results.ledger_rows(stage.asset, verdicts))
             samples = [self._samples(stage, verdict, staged) for verdict in verdicts]
-            held_back = {day for verdict in verdicts for day in verdict.holds_back}
+            held_back = _held_back(verdicts, days)
             good = [day for day in days if day not in held_back]
             kept = profiles.records(measured) if stage.is_by_day else {}
             for asset, each in staged.items():
@@ -140,11 +140,11 @@ class Gate:
         columns = ", ".join(name for name in stage.writes[0].names if name in candidate.frame)
         verdicts = judge(stage.asset, self._suites[stage.asset], candidate.frame.assign(columns=columns))
         self._ledger.append(context.run.run_id, results.ledger_rows(stage.asset, verdicts))
-        if not any(verdict.holds_back for verdict in verdicts):
+        if not any(verdict.is_critical for verdict in verdicts):
             yield dg.MaterializeResult(asset_key=stage.asset, metadata=candidate.publish())
         for verdict in verdicts:
             yield results.check_result(stage.asset, verdict, {})
-        if any(verdict.holds_back for verdict in verdicts):
+        if any(verdict.is_critical for verdict in verdicts):
             raise _closed(stage, verdicts, [])
 
     def _judged(self, stage: Stage, frame: pd.DataFrame) -> list[Verdict]:
@@ -221,12 +221,19 @@ def _with_columns(frame: pd.DataFrame, staged: Mapping[str, Staged]) -> pd.DataF
     )
 
 
+def _held_back(verdicts: Sequence[Verdict], days: Sequence[date]) -> set[date]:
+    """The days to hold back: those that fail, or all of them where a profile without rows fails as a whole."""
+    found = {day for verdict in verdicts for day in verdict.holds_back}
+    without_a_day = any(verdict.is_critical and not verdict.failing_days for verdict in verdicts)
+    return set(days) if without_a_day else found
+
+
 def _named(row: Mapping[Any, Any]) -> str:
     return ", ".join(f"{column} {value}" for column, value in row.items())
 
 
 def _closed(stage: Stage, verdicts: Sequence[Verdict], days: Sequence[date]) -> GateClosed:
-    critical = [verdict for verdict in verdicts if verdict.holds_back]
+    critical = [verdict for verdict in verdicts if verdict.is_critical]
     listed = "\n".join(f"  {verdict.expectation.name}: {results.in_short(verdict)}" for verdict in critical)
     what = f"{stage.asset} of {in_ranges(days)} was" if days else f"{stage.asset} was"
     return GateClosed(f"{what} held back; what stood there before stays, and nothing runs on it.\n{listed}", days)

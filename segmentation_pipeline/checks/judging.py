@@ -39,6 +39,11 @@ class Verdict:
     observed: pd.DataFrame
 
     @property
+    def is_critical(self) -> bool:
+        """Whether something critical does not hold."""
+        return not self.passed and self.expectation.severity == "critical"
+
+    @property
     def holds_back(self) -> tuple[date, ...]:
         """The days that must not be let through because of it."""
         return self.failing_days if self.expectation.severity == "critical" else ()

@@ -272,6 +272,23 @@ def test_an_own_critical_expectation_holds_a_day_back(shop):
     assert ambitious.days("clean_transactions") == []
 
 
+def test_a_table_without_rows_that_must_have_some_is_held_back(shop):
+    own = {
+        "stage": "feature_exploration",
+        "type": "expect_table_row_count_to_be_between",
+        "arguments": {"min_value": 1},
+        "severity": "critical",
+        "name": "there_are_statistics",
+    }
+    strict = shop.configured(quality=Quality(expectations=[own]))
+    strict.harm(FIRST, lambda rows: rows.iloc[:0])
+    assert strict.night(FIRST, [*TRANSACTIONS, "rfm_features"]).success
+    result = strict.night(FIRST, ["feature_exploration"])
+    assert failed(result) == {"feature_exploration.there_are_statistics"}
+    assert not result.success
+    assert strict.days("feature_exploration") == []
+
+
 def test_rows_that_a_setting_quarantined_move_over_when_it_is_mended_and_everything_still_adds_up(shop):
     strict = shop.configured(cleaning=shop.settings.cleaning.model_copy(update={"max_abs_unit_price": 5.0}))
     strict.range(CLEANED)
