@@ -24,6 +24,7 @@ from segmentation_pipeline.assets import (
 )
 from segmentation_pipeline.assets.gated import INPUTS
 from segmentation_pipeline.checks.gate import Gate
+from segmentation_pipeline.checks.judge_process import judge_process
 from segmentation_pipeline.checks.suites import suites
 from segmentation_pipeline.core import schema
 from segmentation_pipeline.partitions import calendar
@@ -76,7 +77,7 @@ def build_resources(settings: Settings) -> dict[str, Any]:
         "reports": reports,
         "freshness": freshness,
         "ledger": ledger,
-        "gate": Gate(settings, suites(settings), lake, freshness, ledger),
+        "gate": Gate(settings, suites(settings), lake, freshness, ledger, judge_process()),
         INPUTS: dg.InputManagerDefinition(lambda _context: LakeInputs(lake)),
     }
 

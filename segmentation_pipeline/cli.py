@@ -72,6 +72,9 @@ def run(
     """
     with _errors_in_plain_words():
         settings = _settings(config)
+        from segmentation_pipeline.checks.judge_process import judge_process
+
+        judge_process().start()
         from segmentation_pipeline import planning
         from segmentation_pipeline.build import build_resources
 

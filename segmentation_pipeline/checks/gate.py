@@ -18,7 +18,8 @@ import dagster as dg
 import pandas as pd
 
 from segmentation_pipeline.checks import profiles, results
-from segmentation_pipeline.checks.judging import Verdict, judge
+from segmentation_pipeline.checks.judge_process import JudgeProcess
+from segmentation_pipeline.checks.judging import Verdict
 from segmentation_pipeline.checks.stages import Stage, Tables, written_columns
 from segmentation_pipeline.checks.suites import Suites
 from segmentation_pipeline.core.profiling import baselines
@@ -77,16 +78,24 @@ class Gate:
         lake: Where tables go.
         freshness: Tells what each partition is made from.
         ledger: Keeps every verdict.
+        judge: Reaches the verdicts.
     """
 
     def __init__(
-        self, settings: Settings, suites: Suites, lake: Lake, freshness: Freshness, ledger: QualityLedger
+        self,
+        settings: Settings,
+        suites: Suites,
+        lake: Lake,
+        freshness: Freshness,
+        ledger: QualityLedger,
+        judge: JudgeProcess,
     ) -> None:
         self._settings = settings
         self._suites = suites
         self._lake = lake
         self._freshness = freshness
         self._ledger = ledger
+        self._judge = judge
 
     def days(
         self,
@@ -112,6 +121,7 @@ class Gate:
             GateClosed: Some days were held back; the others are in the lake.
             CheckCrashed: An expectation could not be evaluated; nothing is let through.
         """
+        self._judge.start()
         with ExitStack() as stack:
             staged = {
                 layout.asset: stack.enter_context(self._lake.staged(layout, made[layout.asset], days))
@@ -138,7 +148,7 @@ class Gate:
     def table(self, context: dg.AssetExecutionContext, stage: Stage, candidate: Candidate) -> Events:
         """Let through a table without days, or keep the one before it; as `days` does."""
         columns = ", ".join(name for name in stage.writes[0].names if name in candidate.frame)
-        verdicts = judge(stage.asset, self._suites[stage.asset], candidate.frame.assign(columns=columns))
+        verdicts = self._judge.judge(stage.asset, self._suites[stage.asset], candidate.frame.assign(columns=columns))
         self._ledger.append(context.run.run_id, results.ledger_rows(stage.asset, verdicts))
         if not any(verdict.is_critical for verdict in verdicts):
             yield dg.MaterializeResult(asset_key=stage.asset, metadata=candidate.publish())
@@ -155,7 +165,7 @@ class Gate:
         """
         suite, quality = self._suites[stage.asset], self._settings.quality
         if not (stage.compared or stage.unseen):
-            return judge(stage.asset, suite, baselines.judgeable(frame, stage.shares, quality))
+            return self._judge.judge(stage.asset, suite, baselines.judgeable(frame, stage.shares, quality))
         stored = self._history(stage, frame)
         left_out: set[date] = set()
         while True:
@@ -163,7 +173,7 @@ class Gate:
             old = stored[~stored["date"].isin(new["date"])]
             known = pd.concat([old, new]) if len(old) else new
             compared = baselines.compared(frame, known, stage.compared, stage.unseen, quality)
-            verdicts = judge(stage.asset, suite, baselines.judgeable(compared, stage.shares, quality))
+            verdicts = self._judge.judge(stage.asset, suite, baselines.judgeable(compared, stage.shares, quality))
             held_back = {day for verdict in verdicts for day in verdict.holds_back}
             if held_back == left_out:
                 return verdicts
