@@ -36,6 +36,7 @@ from segmentation_pipeline.resources.ledger import QualityLedger
 from segmentation_pipeline.resources.model_store import ModelStore
 from segmentation_pipeline.resources.reports import ReportFolder
 from segmentation_pipeline.resources.sources.files import FileSource
+from segmentation_pipeline.resources.stretches import Stretches
 from segmentation_pipeline.settings import Settings, load_configured
 
 
@@ -67,6 +68,7 @@ def build_resources(settings: Settings) -> dict[str, Any]:
     models = ModelStore(lake.root / "segmentation_model")
     reports = ReportFolder(UPath(settings.reports))
     freshness = Freshness(settings, source, lake, models, reports)
+    stretches = Stretches(lake, source, settings.engine.rows_at_once)
     ledger = QualityLedger(lake.root / "quality_results", engine)
     return {
         "settings": settings,
@@ -76,8 +78,9 @@ def build_resources(settings: Settings) -> dict[str, Any]:
         "models": models,
         "reports": reports,
         "freshness": freshness,
+        "stretches": stretches,
         "ledger": ledger,
-        "gate": Gate(settings, suites(settings), lake, freshness, ledger, judge_process()),
+        "gate": Gate(settings, suites(settings), lake, freshness, ledger, judge_process(), stretches),
         INPUTS: dg.InputManagerDefinition(lambda _context: LakeInputs(lake)),
     }
 

@@ -3,6 +3,9 @@
 Belongs here: `feature_exploration`. Does not: the statistics (core/exploration.py), the model (model.py).
 """
 
+from collections.abc import Sequence
+from datetime import date
+
 import dagster as dg
 import ibis
 import ibis.expr.types as ir
@@ -13,14 +16,13 @@ from segmentation_pipeline.assets.gated import gated
 from segmentation_pipeline.core import exploration
 from segmentation_pipeline.core.clustering import preprocessing
 from segmentation_pipeline.core.clustering.scoring import RFM
-from segmentation_pipeline.partitions import days_of
 from segmentation_pipeline.resources.engine import DuckDBEngine
 from segmentation_pipeline.settings import Settings
 
 
 @gated(group="exploration", kinds={"parquet", "pandas"})
 def feature_exploration(
-    context: dg.AssetExecutionContext,
+    days: Sequence[date],
     rfm_features: ir.Table,
     engine: dg.ResourceParam[DuckDBEngine],
     settings: dg.ResourceParam[Settings],
@@ -29,7 +31,7 @@ def feature_exploration(
     model = settings.model
     parts = []
     with engine.held(rfm_features) as features:
-        for day in days_of(context):
+        for day in days:
             of_day = features.filter(_.date == ibis.literal(day))
             sampled = engine.to_pandas(preprocessing.sample(of_day, model.sample_rows, model.seed))
             if len(sampled):

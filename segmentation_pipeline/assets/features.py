@@ -3,7 +3,7 @@
 Belongs here: `customer_orders`, `customer_returns`, `rfm_features`. Does not: how they are computed (core/).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 
 import dagster as dg
@@ -11,7 +11,7 @@ import ibis.expr.types as ir
 
 from segmentation_pipeline.assets.gated import gated
 from segmentation_pipeline.core import orders, returns, rfm
-from segmentation_pipeline.partitions import days_of, history, window
+from segmentation_pipeline.partitions import history, window
 from segmentation_pipeline.resources.engine import DuckDBEngine
 from segmentation_pipeline.settings import Settings
 
@@ -28,7 +28,7 @@ def customer_orders(clean_transactions: ir.Table) -> ir.Table:
     reads={"clean_transactions": lambda settings: window(settings.rfm.return_window_days)},
 )
 def customer_returns(
-    context: dg.AssetExecutionContext,
+    days: Sequence[date],
     clean_transactions: ir.Table,
     customer_orders: ir.Table,
     settings: dg.ResourceParam[Settings],
@@ -39,9 +39,8 @@ def customer_returns(
     are read by its gate: orders less returns are the money of the day.
     """
     del customer_orders
-    first_day = min(days_of(context))
     return returns.customer_returns(
-        clean_transactions, settings.rfm.return_window_days, settings.source.measure, first_day
+        clean_transactions, settings.rfm.return_window_days, settings.source.measure, min(days), max(days)
     )
 
 
@@ -51,7 +50,7 @@ def customer_returns(
     reads={"customer_orders": lambda _settings: history(), "customer_returns": lambda _settings: history()},
 )
 def rfm_features(
-    context: dg.AssetExecutionContext,
+    days: Sequence[date],
     customer_orders: ir.Table,
     customer_returns: ir.Table,
     engine: dg.ResourceParam[DuckDBEngine],
@@ -63,4 +62,4 @@ def rfm_features(
     """
     measure = settings.source.measure
     with engine.held(customer_orders) as known, engine.held(customer_returns) as given_back:
-        yield {day: rfm.rfm_features(known, given_back, day, measure) for day in days_of(context)}
+        yield {day: rfm.rfm_features(known, given_back, day, measure) for day in days}

@@ -4,23 +4,28 @@ Belongs here: what an asset's declaration and its stage's checks become in Dagst
 gate (checks/gate.py).
 
 An asset's function returns what it made, an expression, a small frame or one expression per day. One that holds
-something open while its rows are written yields it instead, once, as a context manager does.
+something open while its rows are written yields it instead, once, as a context manager does. It is called for one
+stretch of the run's days after another: `days` tells which, and of the tables that it reads day by day it is handed
+those days alone.
 """
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from datetime import date
+from functools import partial
 from typing import Any
 
 import dagster as dg
 import ibis.expr.types as ir
 
-from segmentation_pipeline.checks.gate import Gate
+from segmentation_pipeline.checks.gate import Gate, Recipe
 from segmentation_pipeline.checks.results import check_spec
-from segmentation_pipeline.checks.stages import STAGES
+from segmentation_pipeline.checks.stages import STAGES, Tables
 from segmentation_pipeline.checks.suites import Suites
 from segmentation_pipeline.partitions import DAYS, days_of
+from segmentation_pipeline.resources.lake import Rows
 from segmentation_pipeline.settings import Settings
 
 INPUTS = "lake_inputs"
@@ -53,7 +58,7 @@ class GatedAsset:
 
     def build(self, settings: Settings, suites: Suites) -> dg.AssetsDefinition:
         """The asset with its stage's checks."""
-        tables = [name for name, each in self._parameters.items() if each.annotation is ir.Table]
+        tables = self._tables
         return dg.multi_asset(
             name=self.name,
             outs=dict(self.outs),
@@ -63,7 +68,7 @@ class GatedAsset:
             partitions_def=DAYS if self.is_daily else None,
             backfill_policy=dg.BackfillPolicy.single_run() if self.is_daily else None,
             check_specs=[check_spec(self.name, each) for each in suites[self.name]],
-        )(self._compute(tables))
+        )(self._compute())
 
     def _read(self, name: str, settings: Settings) -> dg.AssetIn:
         mapping = self.reads[name](settings) if name in self.reads else None
@@ -73,21 +78,28 @@ class GatedAsset:
     def _parameters(self) -> Mapping[str, inspect.Parameter]:
         return inspect.signature(self.function).parameters
 
-    def _compute(self, tables: list[str]) -> Callable[..., Any]:
+    @property
+    def _tables(self) -> list[str]:
+        return [name for name, each in self._parameters.items() if each.annotation is ir.Table]
+
+    def _compute(self) -> Callable[..., Any]:
         stage = STAGES[self.name]
-        wants_context = "context" in self._parameters
-        make = contextmanager(self.function) if inspect.isgeneratorfunction(self.function) else self._made
+        same_day = [name for name in self._tables if name not in self.reads]
+        function = contextmanager(self.function) if inspect.isgeneratorfunction(self.function) else self._returned
+
+        @contextmanager
+        def make(given: Mapping[str, Any], days: Sequence[date], read: Tables) -> Iterator[Mapping[str, Rows]]:
+            with function(**{**given, **read, **({"days": days} if "days" in self._parameters else {})}) as made:
+                yield made if len(self.outs) > 1 else {self.name: made}
 
         def compute(context: dg.AssetExecutionContext, gate: dg.ResourceParam[Gate], **given: Any) -> Iterator[Any]:
-            with make(**({"context": context} if wants_context else {}), **given) as made:
-                if not self.is_daily:
-                    yield from gate.table(context, stage, made)
-                    return
-                by_table = made if len(self.outs) > 1 else {self.name: made}
-                read = {name: given[name] for name in tables}
-                yield from gate.days(context, stage, days_of(context), by_table, read)
+            if not self.is_daily:
+                yield from gate.table(context, stage, self.function(**given))
+                return
+            recipe = Recipe({name: given[name] for name in self._tables}, same_day, partial(make, given))
+            yield from gate.days(context, stage, days_of(context), recipe)
 
-        own = [each for name, each in self._parameters.items() if name != "context"]
+        own = [each for name, each in self._parameters.items() if name != "days"]
         first = list(inspect.signature(compute).parameters.values())[:2]
         parameters = [
             each.replace(kind=inspect.Parameter.POSITIONAL_OR_KEYWORD, default=each.empty) for each in first + own
@@ -97,7 +109,7 @@ class GatedAsset:
         compute.__doc__ = self.function.__doc__
         return compute
 
-    def _made(self, **given: Any) -> Any:
+    def _returned(self, **given: Any) -> Any:
         return nullcontext(self.function(**given))
 
 

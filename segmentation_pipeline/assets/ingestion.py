@@ -3,19 +3,21 @@
 Belongs here: `raw_transactions`. Does not: reading files (resources/sources/), judging rows (cleaning.py).
 """
 
+from collections.abc import Sequence
+from datetime import date
+
 import dagster as dg
 import ibis.expr.types as ir
 
 from segmentation_pipeline.assets.gated import gated
-from segmentation_pipeline.partitions import days_of
 from segmentation_pipeline.resources.sources.files import FileSource
 
 
 @gated(group="ingestion", kinds={"parquet", "duckdb", "bronze"})
-def raw_transactions(context: dg.AssetExecutionContext, source: dg.ResourceParam[FileSource]) -> ir.Table:
+def raw_transactions(days: Sequence[date], source: dg.ResourceParam[FileSource]) -> ir.Table:
     """Source rows of the day, as text, with the file and row each came from.
 
     Every row of every file is in exactly one day. A row without a usable day of sale is filed under the first day of
     its file, where cleaning quarantines it.
     """
-    return source.rows(days_of(context))
+    return source.rows(days)

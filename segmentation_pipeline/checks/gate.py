@@ -8,10 +8,11 @@ in this run or another. The other days of a range are. A warning lets its day th
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import lru_cache
+from functools import lru_cache, reduce
+from operator import or_
 from typing import Any
 
 import dagster as dg
@@ -22,12 +23,14 @@ from segmentation_pipeline.checks.judge_process import JudgeProcess
 from segmentation_pipeline.checks.judging import Verdict
 from segmentation_pipeline.checks.stages import Stage, Tables, written_columns
 from segmentation_pipeline.checks.suites import Suites
+from segmentation_pipeline.core import schema
 from segmentation_pipeline.core.profiling import baselines
 from segmentation_pipeline.errors import PipelineError
 from segmentation_pipeline.reporting import metadata
 from segmentation_pipeline.resources.freshness import Freshness
 from segmentation_pipeline.resources.lake import Lake, Rows, Staged, in_ranges
 from segmentation_pipeline.resources.ledger import QualityLedger
+from segmentation_pipeline.resources.stretches import Stretches
 from segmentation_pipeline.settings import Settings
 
 PREVIEW_ROWS = 10
@@ -57,6 +60,21 @@ class GateClosed(dg.Failure, PipelineError):
 
 
 @dataclass(frozen=True)
+class Recipe:
+    """How an asset's days are made.
+
+    Attributes:
+        inputs: The tables it reads, of all days of the run, by asset.
+        same_day: Those of `inputs` of which each day needs only its own day.
+        make: From a stretch of the days, and the tables it reads, to the rows of each table it writes.
+    """
+
+    inputs: Tables
+    same_day: Sequence[str]
+    make: Callable[[Sequence[date], Tables], AbstractContextManager[Mapping[str, Rows]]]
+
+
+@dataclass(frozen=True)
 class Candidate:
     """A table without days that waits at its gate.
 
@@ -79,6 +97,7 @@ class Gate:
         freshness: Tells what each partition is made from.
         ledger: Keeps every verdict.
         judge: Reaches the verdicts.
+        stretches: Cuts long ranges of days.
     """
 
     def __init__(
@@ -89,6 +108,7 @@ class Gate:
         freshness: Freshness,
         ledger: QualityLedger,
         judge: JudgeProcess,
+        stretches: Stretches,
     ) -> None:
         self._settings = settings
         self._suites = suites
@@ -96,23 +116,16 @@ class Gate:
         self._freshness = freshness
         self._ledger = ledger
         self._judge = judge
+        self._stretches = stretches
 
-    def days(
-        self,
-        context: dg.AssetExecutionContext,
-        stage: Stage,
-        days: Sequence[date],
-        made: Mapping[str, Rows],
-        read: Tables,
-    ) -> Events:
+    def days(self, context: dg.AssetExecutionContext, stage: Stage, days: Sequence[date], recipe: Recipe) -> Events:
         """Let through the good days of what an asset made.
 
         Args:
             context: Of the asset.
             stage: Which gate.
-            days: The days of the run.
-            made: Rows by table.
-            read: What they were made from, by asset.
+            days: The days of the run, without a gap.
+            recipe: Makes them.
 
         Yields:
             What was materialized, and the result of every check.
@@ -123,14 +136,8 @@ class Gate:
         """
         self._judge.start()
         with ExitStack() as stack:
-            staged = {
-                layout.asset: stack.enter_context(self._lake.staged(layout, made[layout.asset], days))
-                for layout in stage.writes
-            }
-            written = {asset: self._lake.read_staged(each) for asset, each in staged.items()}
-            assert stage.measure
-            profile = stage.measure({**read, **written}, days, self._settings)
-            measured = self._lake.engine.to_pandas(profile).sort_values("date", ignore_index=True)
+            staged = self._staged(stage, days, recipe, stack)
+            measured = self._measured(stage, days, recipe, staged)
             verdicts = self._judged(stage, _with_columns(measured, staged))
             self._ledger.append(context.run.run_id, results.ledger_rows(stage.asset, verdicts))
             samples = [self._samples(stage, verdict, staged) for verdict in verdicts]
@@ -156,6 +163,37 @@ class Gate:
             yield results.check_result(stage.asset, verdict, {})
         if any(verdict.is_critical for verdict in verdicts):
             raise _closed(stage, verdicts, [])
+
+    def _staged(self, stage: Stage, days: Sequence[date], recipe: Recipe, stack: ExitStack) -> dict[str, Staged]:
+        """Write the days, a stretch at a time; the files are there until the stack closes."""
+        parts: dict[str, list[Staged]] = {layout.asset: [] for layout in stage.writes}
+        earlier = [asset for asset in recipe.inputs if asset not in recipe.same_day]
+        for stretch in self._stretches.of_inputs(days, recipe.same_day, earlier):
+            with recipe.make(stretch, self._read(recipe, days, stretch)) as made:
+                for layout in stage.writes:
+                    written = self._lake.staged(layout, made[layout.asset], stretch)
+                    parts[layout.asset].append(stack.enter_context(written))
+        return {asset: reduce(or_, each) for asset, each in parts.items()}
+
+    def _measured(
+        self, stage: Stage, days: Sequence[date], recipe: Recipe, staged: Mapping[str, Staged]
+    ) -> pd.DataFrame:
+        """Measure the written days, a stretch at a time."""
+        assert stage.measure
+        frames = []
+        rows = {day: sum(each.rows(day) for each in staged.values()) for day in days}
+        for stretch in self._stretches.cut(days, rows):
+            written = {asset: self._lake.read_staged(each, stretch) for asset, each in staged.items()}
+            profile = stage.measure({**self._read(recipe, days, stretch), **written}, stretch, self._settings)
+            frames.append(self._lake.engine.to_pandas(profile).sort_values("date", ignore_index=True))
+        return pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
+
+    def _read(self, recipe: Recipe, days: Sequence[date], stretch: Sequence[date]) -> Tables:
+        """What a stretch reads: of some assets its own days alone."""
+        if len(stretch) == len(days):
+            return recipe.inputs
+        own = {asset: self._lake.read(schema.TABLES[asset], stretch) for asset in recipe.same_day}
+        return {**recipe.inputs, **own}
 
     def _judged(self, stage: Stage, frame: pd.DataFrame) -> list[Verdict]:
         """Judge a profile against what is usual, without the days that are held back themselves.

@@ -37,7 +37,9 @@ class JudgeProcess:
     def start(self) -> None:
         """Let it load, if it does not run already; what is asked next finds it ready."""
         if self._process is None or self._process.poll() is not None:
-            self._process = subprocess.Popen([sys.executable, "-c", PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            )
             atexit.register(self._process.kill)
 
     def judge(self, stage: str, expectations: Sequence[Expectation], frame: pd.DataFrame) -> list[Verdict]:
@@ -52,7 +54,7 @@ class JudgeProcess:
             try:
                 pickle.dump((stage, expectations, frame), self._process.stdin)
                 self._process.stdin.flush()
-                answer = pickle.load(self._process.stdout)  # noqa: S301, from the process just asked
+                answer = pickle.load(self._process.stdout)
             except (EOFError, OSError) as problem:
                 status = self._process.wait()
                 raise CheckCrashed(
@@ -78,14 +80,14 @@ def _answer(questions: BinaryIO, answers: BinaryIO) -> None:
     gc.enable()
     while True:
         try:
-            question = pickle.load(questions)  # noqa: S301, from the process that started this one
+            question = pickle.load(questions)
         except EOFError:
             return
         try:
             answer: list[Verdict] | CheckCrashed = judge(*question)
         except CheckCrashed as problem:
             answer = problem
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001, it is raised again in the process that asked
             answer = CheckCrashed(f"{question[0]} could not be judged: {type(problem).__name__}: {problem}")
         pickle.dump(answer, answers)
         answers.flush()

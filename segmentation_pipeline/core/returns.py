@@ -11,7 +11,7 @@ zero (Lindley, 1952). So R less that maximum says how far along S the returns ha
 the stretch of S between the place before it and the place after it.
 """
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Literal
 
 import ibis
@@ -25,20 +25,24 @@ Measure = Literal["items", "amount"]
 _LINE = ["customer_id", "product", "return_seq"]
 
 
-def customer_returns(clean: ir.Table, window_days: int, measure: Measure, first_day: date) -> ir.Table:
+def customer_returns(clean: ir.Table, window_days: int, measure: Measure, first_day: date, last_day: date) -> ir.Table:
     """One row per day, customer and order given back (or none found): items and money given back.
 
     Args:
-        clean: `schema.CLEAN_TRANSACTIONS` of the days asked for and the `window_days` before them.
+        clean: `schema.CLEAN_TRANSACTIONS` of the days asked for and the `window_days` before them, at least.
         window_days: How many days a return looks back.
         measure: What is matched: items, or amounts where the source knows no quantities.
         first_day: Returns before it are only replayed, not reported.
+        last_day: Later lines do not count.
 
     Returns:
         `schema.CUSTOMER_RETURNS`. Items and money add up to those of the returns; a return that gives back parts of
         several orders has one row for each, and one without order for what found no sale.
     """
-    events = _events(clean, measure)
+    known_by_then = clean.filter(
+        _.date.between(ibis.literal(first_day - timedelta(days=window_days)), ibis.literal(last_day))
+    )
+    events = _events(known_by_then, measure, first_day)
     returns = events.filter(_.line_kind == "return", _.date >= ibis.literal(first_day)).select(
         "customer_id",
         "product",
@@ -66,12 +70,17 @@ def customer_returns(clean: ir.Table, window_days: int, measure: Measure, first_
     return schema.CUSTOMER_RETURNS.conform(by_order.agg(items=_["items"].sum(), amount=_.amount.sum()))
 
 
-def _events(clean: ir.Table, measure: Measure) -> ir.Table:
-    """Sales and returns of known customers, one row per invoice and product, numbered in the order they happened."""
-    lines = clean.filter(_.line_kind.isin(["sale", "return"]), _.customer_id.notnull())
-    events = lines.group_by(
-        "date", "customer_id", "line_kind", "invoice_id", "invoiced_at", product=_.product_id.coalesce("")
-    ).agg(items=_.quantity.abs().sum(), amount=_.amount.abs().sum())
+def _events(clean: ir.Table, measure: Measure, first_day: date) -> ir.Table:
+    """Sales and returns of what some customer gives back, one row per invoice and product, in the order they happened."""
+    lines = clean.filter(_.line_kind.isin(["sale", "return"]), _.customer_id.notnull()).mutate(
+        product=_.product_id.coalesce("")
+    )
+    given_back = lines.filter(_.line_kind == "return", _.date >= ibis.literal(first_day))
+    events = (
+        lines.semi_join(given_back, ["customer_id", "product"])
+        .group_by("date", "customer_id", "line_kind", "invoice_id", "invoiced_at", "product")
+        .agg(items=_.quantity.abs().sum(), amount=_.amount.abs().sum())
+    )
     events = events.mutate(units=_[measure].cast("decimal(38, 4)"))
     happened = [_.invoiced_at, _.line_kind.desc(), _.invoice_id]
     return events.mutate(seq=ibis.row_number().over(group_by=["customer_id", "product"], order_by=happened))

@@ -22,7 +22,6 @@ from segmentation_pipeline.core import schema
 from segmentation_pipeline.resources import parquet
 from segmentation_pipeline.settings import Engine as EngineSettings
 
-DAYS_PER_WRITE = 400
 # Columns that the engine can add to the rows it reads; a source may well have a column `filename` of its own.
 FILE_COLUMN = "__file"
 ROW_COLUMN = "file_row_number"
@@ -86,12 +85,9 @@ class DuckDBEngine:
             layout: The table's description.
             files: Where each day goes; the days follow each other without a gap.
         """
-        days = sorted(files)
-        for start in range(0, len(days), DAYS_PER_WRITE):
-            chunk = {day: files[day] for day in days[start : start + DAYS_PER_WRITE]}
-            within = table.filter(_.date.between(ibis.literal(min(chunk)), ibis.literal(max(chunk))))
-            rows = self._stream(within, ("date", *layout.key))
-            parquet.write_by_day(rows, _arrow_schema(layout), chunk, self._settings.threads)
+        within = table.filter(_.date.between(ibis.literal(min(files)), ibis.literal(max(files))))
+        rows = self._stream(within, ("date", *layout.key))
+        parquet.write_by_day(rows, _arrow_schema(layout), files, self._settings.threads)
 
     def _stream(self, table: ir.Table, key: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """The sorted rows, batch by batch; the sort spills what does not fit."""

@@ -66,6 +66,10 @@ class Staged:
         schema = self.footers[day].schema
         return self._first_columns if schema.equals(self._first.schema) else schema.to_arrow_schema()
 
+    def __or__(self, other: "Staged") -> "Staged":
+        """The files of both."""
+        return Staged(self.layout, {**self.files, **other.files}, {**self.footers, **other.footers})
+
     @property
     def _first(self) -> pq.FileMetaData:
         return next(iter(self.footers.values()))
@@ -96,6 +100,10 @@ class Lake:
         """The days of an asset that are in the lake, in order."""
         found = (self.root / asset).glob(f"date=*/{PART}")
         return sorted(date.fromisoformat(file.parent.name.removeprefix("date=")) for file in found)
+
+    def rows(self, asset: str, day: date) -> int:
+        """Rows of a day that is in the lake."""
+        return int(pq.read_metadata(str(self.file(asset, day))).num_rows)
 
     def read(self, layout: schema.Table, days: Sequence[date] | None = None) -> ir.Table:
         """An asset's rows, of the days asked for or of an asset without days.

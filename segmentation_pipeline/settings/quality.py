@@ -46,6 +46,10 @@ class Quality(Section):
     min_rows: Annotated[int, Field(ge=1)] = Field(
         50, description="On a day with fewer rows, shares are not judged, and it is not compared with others."
     )
+    min_rows_share: Share = Field(
+        0.05,
+        description="On a day with a smaller share of the usual rows, prices, quantities and hours are not compared.",
+    )
     min_volume_ratio: Share = Field(0.3, description="Rows against the usual ones of the weekday: fewer is a warning.")
     max_volume_ratio: Factor = Field(4.0, description="Rows against the usual ones of the weekday: more is a warning.")
     max_duplicate_share: Share = Field(

@@ -19,6 +19,9 @@ from segmentation_pipeline.settings.section import Section, Share
 VARIABLE_PREFIX = "SEGMENTATION_"
 NUMBERS = ("quantity", "unit_price", "amount")
 MEMORY_UNITS = {"KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+MEMORY = rf"(\d+(?:\.\d+)?) ?({'|'.join(MEMORY_UNITS)})"
+# Of a raw line while it is cleaned: its text, what was read from it, and its place in the search for copies.
+BYTES_PER_ROW = 1_000
 LEAST_MEMORY_BYTES = 64e6
 
 Feature = Literal["recency_days", "frequency", "monetary"]
@@ -131,10 +134,16 @@ class Engine(Section):
     @field_validator("memory_limit")
     @classmethod
     def _enough(cls, value: str) -> str:
-        found = re.fullmatch(rf"(\d+(?:\.\d+)?) ?({'|'.join(MEMORY_UNITS)})", value)
+        found = re.fullmatch(MEMORY, value)
         if found is None or float(found.group(1)) * MEMORY_UNITS[found.group(2)] < LEAST_MEMORY_BYTES:
             raise ValueError("give a number and a unit, such as 800MB or 2GB, and at least 64MB")
         return value
+
+    @property
+    def rows_at_once(self) -> int:
+        """Transaction lines that the engine is given to work on at once: what its memory holds, windows and all."""
+        number, unit = re.findall(MEMORY, self.memory_limit)[0]
+        return int(float(number) * MEMORY_UNITS[unit] / BYTES_PER_ROW)
 
 
 class Cleaning(Section):

@@ -91,17 +91,11 @@ def _open_every_gate() -> None:
     """Gates that judge nothing; cleaning is measured all the same, for the report shows it."""
     from segmentation_pipeline.checks import gate, profiles, suites
 
-    def days(self, context, stage, days, made, read) -> Iterator[object]:
+    def days(self, context, stage, days, recipe) -> Iterator[object]:
         with gate.ExitStack() as stack:
-            staged = {
-                each.asset: stack.enter_context(self._lake.staged(each, made[each.asset], days))
-                for each in stage.writes
-            }
-            kept = None
-            if stage.asset == "clean_transactions":
-                written = {asset: self._lake.read_staged(each) for asset, each in staged.items()}
-                measured = stage.measure({**read, **written}, days, self._settings)
-                kept = profiles.records(self._lake.engine.to_pandas(measured))
+            staged = self._staged(stage, days, recipe, stack)
+            is_shown = stage.asset == "clean_transactions"
+            kept = profiles.records(self._measured(stage, days, recipe, staged)) if is_shown else None
             for asset, each in staged.items():
                 self._lake.publish(each, self._freshness.made_from(asset, days), kept if asset == stage.asset else None)
         yield from self._materialized(context, list(staged.values()), days, is_whole=True)

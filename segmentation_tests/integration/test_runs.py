@@ -12,6 +12,7 @@ from segmentation_pipeline.core import schema
 from segmentation_pipeline.resources.lake import MissingPartitions
 from segmentation_pipeline.resources.model_store import NoModelInForce
 from segmentation_pipeline.settings import Settings
+from segmentation_pipeline.settings import shop as shop_settings
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 TRANSACTIONS = ["raw_transactions", "clean_transactions", "quarantined_transactions"]
@@ -23,6 +24,7 @@ class Runner:
     """Runs jobs of one shop on an instance of its own."""
 
     def __init__(self, settings: Settings, instance: dg.DagsterInstance) -> None:
+        self.settings = settings
         self.resources = build_resources(settings)
         self.definitions = build_definitions(settings, self.resources)
         self.instance = instance
@@ -103,6 +105,19 @@ def test_nights_one_by_one_leave_the_same_bytes_as_one_range(runner, empty):
         empty.night(FIRST + timedelta(days=number), [*TRANSACTIONS, *FEATURES[:2]])
     for asset in [*TRANSACTIONS, *FEATURES[:2]]:
         assert empty.bytes_of(asset) == runner.bytes_of(asset), asset
+
+
+def test_a_range_in_many_stretches_leaves_the_same_bytes_and_profiles_as_in_one(runner, empty, monkeypatch):
+    monkeypatch.setattr(shop_settings, "BYTES_PER_ROW", 1e9 / 400)  # a day or two at once
+    stretched = Runner(empty.settings, empty.instance)
+    days = [FIRST + timedelta(days=number) for number in range(20)]
+    assets = [*TRANSACTIONS, *FEATURES[:2], "rfm_features"]
+    stretched.range(assets, FIRST, LAST)
+    assert 5 < len(stretched.resources["stretches"].of_inputs(days, ["clean_transactions"], [])) < 20
+    runner.range(["rfm_features"], FIRST, LAST)
+    for asset in assets:
+        assert stretched.bytes_of(asset) == runner.bytes_of(asset), asset
+        assert stretched.lake.profiles(asset, days) == runner.lake.profiles(asset, days), asset
 
 
 def test_a_whole_night_scores_with_the_model_in_force_and_draws_its_report(runner):

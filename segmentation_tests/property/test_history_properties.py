@@ -123,7 +123,7 @@ def history(prepared):
     """Returns (by items, by amount, and with each customer's products apart), and features on `AS_OF`."""
 
     def returned(clean, measure="items"):
-        return returns.customer_returns(clean, WINDOW_DAYS, measure, FIRST_DAY)
+        return returns.customer_returns(clean, WINDOW_DAYS, measure, FIRST_DAY, DAYS[-1])
 
     def results(clean):
         apart = clean.mutate(customer_id=clean.customer_id + "|" + clean.product_id.coalesce("-"))

@@ -148,8 +148,9 @@ def compared(
 
 def _against_usual(found: pd.DataFrame, before: pd.DataFrame, baseline: Baseline, settings: Quality) -> pd.Series:
     earlier = before[baseline.of].astype(float)
+    enough = _rows_that_tell(before[baseline.rows], settings)
     if not baseline.is_count:
-        earlier = earlier.where(before[baseline.rows] >= settings.min_rows)
+        earlier = earlier.where(before[baseline.rows] >= enough)
     if baseline.only_if:
         earlier = earlier.where(before[baseline.only_if].astype(float) <= 0.5)
     if baseline.days == "same weekday":
@@ -164,10 +165,17 @@ def _against_usual(found: pd.DataFrame, before: pd.DataFrame, baseline: Baseline
     usual, value = usual.reindex(found.index), found[baseline.of].astype(float)
     if baseline.is_count:
         return value / usual.where(usual >= settings.min_rows)
-    value = value.where(found[baseline.rows] >= settings.min_rows)
+    value = value.where(found[baseline.rows] >= enough.reindex(found.index))
     if baseline.only_if:
         value = value.where(found[baseline.only_if].astype(float) <= 0.5)
     return value / usual.where(usual > 0) if baseline.kind == "ratio" else value - usual
+
+
+def _rows_that_tell(rows: pd.Series, settings: Quality) -> pd.Series:
+    """For each day, the rows it takes to be compared: a few strays on a day the shop is closed are no day of its own."""
+    open_days = rows.where(rows >= settings.min_rows).astype(float)
+    usual = open_days.shift(1).rolling(settings.baseline_weeks * 7, min_periods=1).median()
+    return (usual * settings.min_rows_share).clip(lower=settings.min_rows).fillna(settings.min_rows)
 
 
 def _share_unseen(found: pd.DataFrame, before: pd.DataFrame, unseen: Unseen, settings: Quality) -> pd.Series:

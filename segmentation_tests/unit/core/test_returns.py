@@ -8,7 +8,7 @@ import pytest
 
 from segmentation_pipeline.core import returns, schema
 
-FIRST_DAY = date(2011, 1, 1)
+FIRST_DAY, LAST_DAY = date(2011, 1, 1), date(2011, 12, 31)
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def given_back(engine, clean_lines):
     def run(*lines, window_days=90, measure="items", first_day=FIRST_DAY):
         names = ("at", "invoice", "quantity", "product", "amount")
         table = clean_lines([dict(zip(names, (f"2011-{line[0]}", *line[1:]), strict=False)) for line in lines])
-        found = engine.to_pandas(returns.customer_returns(table, window_days, measure, first_day))
+        found = engine.to_pandas(returns.customer_returns(table, window_days, measure, first_day, LAST_DAY))
         assert not found.duplicated(["date", "customer_id", "order_id"]).any()
         return {
             (day.strftime("%m-%d"), None if pd.isna(order) else order): (items, amount)
@@ -87,7 +87,7 @@ def test_another_product_or_customer_is_never_taken(given_back, engine, clean_li
         {"at": "2011-06-01", "invoice": "1", "quantity": 5, "customer": "bob"},
         {"at": "2011-06-02", "invoice": "C1", "quantity": -5, "customer": "ann"},
     ]
-    alone = engine.to_pandas(returns.customer_returns(clean_lines(lines), 90, "items", FIRST_DAY))
+    alone = engine.to_pandas(returns.customer_returns(clean_lines(lines), 90, "items", FIRST_DAY, LAST_DAY))
     assert alone["order_id"].isna().tolist() == [True]
 
 
@@ -149,7 +149,7 @@ def test_guests_and_adjustments_give_nothing_back(engine, clean_lines):
         {"at": "2011-06-01", "invoice": "2", "quantity": 5, "kind": "adjustment"},
         {"at": "2011-06-02", "invoice": "C2", "quantity": -5, "kind": "adjustment"},
     ]
-    assert engine.to_pandas(returns.customer_returns(clean_lines(lines), 90, "items", FIRST_DAY)).empty
+    assert engine.to_pandas(returns.customer_returns(clean_lines(lines), 90, "items", FIRST_DAY, LAST_DAY)).empty
 
 
 def test_an_adjustment_is_never_given_back(engine, clean_lines):
@@ -157,7 +157,7 @@ def test_an_adjustment_is_never_given_back(engine, clean_lines):
         {"at": "2011-06-01", "invoice": "1", "quantity": 5, "kind": "adjustment"},
         {"at": "2011-06-02", "invoice": "C1", "quantity": -5},
     ]
-    found = engine.to_pandas(returns.customer_returns(clean_lines(lines), 90, "items", FIRST_DAY))
+    found = engine.to_pandas(returns.customer_returns(clean_lines(lines), 90, "items", FIRST_DAY, LAST_DAY))
     assert found["order_id"].isna().tolist() == [True]
 
 
@@ -185,4 +185,7 @@ def test_the_shortest_window_knows_the_same_day(given_back):
 
 def test_returns_have_the_columns_of_their_table(clean_lines):
     table = clean_lines([{"at": "2011-06-01", "invoice": "1", "quantity": 5}])
-    assert returns.customer_returns(table, 90, "items", FIRST_DAY).schema() == schema.CUSTOMER_RETURNS.ibis_schema
+    assert (
+        returns.customer_returns(table, 90, "items", FIRST_DAY, LAST_DAY).schema()
+        == schema.CUSTOMER_RETURNS.ibis_schema
+    )

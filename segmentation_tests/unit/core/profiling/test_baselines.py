@@ -216,3 +216,14 @@ def test_without_any_history_nothing_is_compared(season):
     assert (
         found[[column.name for column in baselines.columns(baselines.RAW, baselines.RAW_UNSEEN)]].isna().all(axis=None)
     )
+
+
+def test_strays_on_a_closed_day_of_a_big_shop_are_neither_compared_nor_compared_with():
+    rows = [40_000, 40_000, 40_000, 40_000, 40_000, 300]
+    profile = profile_of(days(6), value=[1.0, 1.0, 1.0, 1.0, 1.0, 9.0]).assign(rows=rows)
+    assert np.isnan(last_of(profile, RATIO))
+    assert last_of(profile.assign(rows=[*rows[:5], 2_000]), RATIO) == 9
+    strays_before = profile_of(days(6), value=[1.0, 1.0, 9.0, 9.0, 1.0, 2.0]).assign(
+        rows=[40_000] * 2 + [300] * 2 + [40_000] * 2
+    )
+    assert np.isnan(last_of(strays_before, RATIO))  # three days are too few to compare with

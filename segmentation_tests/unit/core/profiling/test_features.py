@@ -75,7 +75,7 @@ def lines() -> pd.DataFrame:
 def derived(clean_lines, lines):
     """The lines, and the pipeline's own orders and returns of them."""
     clean = clean_lines(lines.to_dict("records"))
-    return clean, orders.customer_orders(clean), returns.customer_returns(clean, 90, "items", JUNE[0])
+    return clean, orders.customer_orders(clean), returns.customer_returns(clean, 90, "items", JUNE[0], JUNE[-1])
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,87 @@
+"""Stretches: how many days of a long range are worked on at once, so that memory does not grow with the range.
+
+Belongs here: where a range of days is cut. Does not: what is done with the days (checks/gate.py), limits (settings/).
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, timedelta
+from itertools import accumulate
+
+from segmentation_pipeline.resources.lake import Lake
+from segmentation_pipeline.resources.sources.files import FileSource
+
+MOST_DAYS = 400
+# Files that lie across a cut are read twice: at most this share of what is read at once.
+MOST_READ_TWICE = 0.1
+
+
+class Stretches:
+    """Cuts ranges of days.
+
+    Args:
+        lake: Knows the rows of the tables that are read.
+        source: Knows the rows of each file.
+        rows_at_once: Rows that a stretch has, more or less.
+    """
+
+    def __init__(self, lake: Lake, source: FileSource, rows_at_once: int) -> None:
+        self._lake = lake
+        self._source = source
+        self._rows_at_once = rows_at_once
+
+    def of_inputs(self, days: Sequence[date], same_day: Sequence[str], earlier: Sequence[str]) -> list[list[date]]:
+        """Stretches of days by what is read to make them.
+
+        Args:
+            days: The range, without a gap.
+            same_day: Assets of which each day needs its own day.
+            earlier: Assets of which each day needs earlier ones too; they count where nothing else is read. With neither,
+                the source is read.
+        """
+        if len(days) == 1:
+            return [list(days)]
+        if same_day:
+            return self.cut(days, {day: sum(self._lake.rows(asset, day) for asset in same_day) for day in days})
+        if earlier:
+            known = [(asset, day) for asset in earlier for day in self._lake.days(asset) if day <= max(days)]
+            return self.cut(days, dict.fromkeys(days, sum(self._lake.rows(asset, day) for asset, day in known)))
+        rows, across = self._of_files()
+        return self.cut(days, rows, lambda day: across.get(day, 0) <= MOST_READ_TWICE * self._rows_at_once)
+
+    def cut(
+        self, days: Sequence[date], rows: Mapping[date, int], is_cheap: Callable[[date], bool] = lambda _day: True
+    ) -> list[list[date]]:
+        """Stretches of about the same number of rows.
+
+        Args:
+            days: The range, without a gap.
+            rows: Of each day; none where there is no entry.
+            is_cheap: Whether a stretch may end with a day.
+        """
+        stretches: list[list[date]] = [[]]
+        gathered = 0
+        for day in sorted(days):
+            here = rows.get(day, 0)
+            full = gathered + here > self._rows_at_once or len(stretches[-1]) >= MOST_DAYS
+            if stretches[-1] and full and is_cheap(stretches[-1][-1]):
+                stretches.append([])
+                gathered = 0
+            stretches[-1].append(day)
+            gathered += here
+        return stretches
+
+    def _of_files(self) -> tuple[dict[date, int], dict[date, int]]:
+        """About how many rows each day has, and how many are in files that go on after it."""
+        rows: Counter[date] = Counter()
+        opened: Counter[date] = Counter()
+        for file in self._source.files():
+            first, last = file.first_day or file.filing_day, file.last_day or file.filing_day
+            span = (last - first).days + 1
+            for number in range(span):
+                rows[first + timedelta(days=number)] += file.rows // span
+            opened[first] += file.rows
+            opened[last] -= file.rows
+        days = sorted(opened)
+        every = [days[0] + timedelta(days=number) for number in range((days[-1] - days[0]).days + 1)] if days else []
+        return dict(rows), dict(zip(every, accumulate(opened[day] for day in every), strict=True))
