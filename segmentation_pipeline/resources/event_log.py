@@ -16,9 +16,9 @@ events one at a time.
 import os
 import sqlite3
 import threading
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,9 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetC
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME, SqliteEventLogStorage
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._serdes import ConfigurableClassData
-from sqlalchemy.pool import NullPool, Pool, QueuePool
+from sqlalchemy.pool import QueuePool
 
-RUN_ENGINES_KEPT = 64
+RUNS_KEPT_OPEN = 4
 
 
 class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
@@ -39,17 +39,16 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
     All of what is stored, and how, is left to the stock `store_event`; only where a connection comes from differs:
     `_connect` may be nested in one thread, and then yields the connection that is already open.
 
-    The index database keeps its connection open. The databases of runs do not: the UI follows a run by watching its
-    file, which SQLite in WAL mode touches when the last connection closes (and a server that lists thousands of runs
-    would hold as many files open).
+    Connections stay open: that of the index, and those of the last few runs (a server that lists thousands would hold
+    as many files open). The UI follows a run by watching its file, which SQLite in WAL mode leaves alone while a
+    connection is open, so it is touched after each write.
     """
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         self._open: dict[str, sa.Connection] = {}
         # By process, and never dropped from here by another: SQLite connections must not be used, nor even closed,
         # on the other side of a fork.
-        self._index_engines: dict[int, sa.Engine] = {}
-        self._run_engine = lru_cache(maxsize=RUN_ENGINES_KEPT)(lambda run_id: self._create_engine(run_id, NullPool))
+        self._engines: dict[int, OrderedDict[str, sa.Engine]] = {}
         self._lock = threading.RLock()  # instead of the stock `_db_lock`, which cannot be taken twice
         super().__init__(base_dir, inst_data)
 
@@ -65,6 +64,12 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
         """Called by Dagster with what dagster.yaml says under `config`."""
         return cls(inst_data=inst_data, base_dir=config_value.get("base_dir") or stock_base_dir())
 
+    def store_event(self, event: EventLogEntry) -> None:
+        """As in stock."""
+        super().store_event(event)
+        if event.run_id not in self._open:
+            self._show_watchers(event.run_id)
+
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Store the events in one transaction per database: all of them or, where this raises, none.
 
@@ -78,6 +83,8 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
                 transactions.enter_context(self._connect(shard))
             for event in events:
                 self.store_event(event)
+        for run_id in {event.run_id: None for event in events}:
+            self._show_watchers(run_id)
 
     def _store_asset_check_evaluation_planned(self, event: EventLogEntry, event_id: int | None) -> None:
         """One planned row for a check of a range run, where the stock storage has one for each day of the range.
@@ -98,12 +105,16 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
         with self.index_connection() as connection:
             return connection.dialect.has_table(connection, table_name)
 
+    def wipe(self) -> None:
+        """As in stock, which removes files that must not stay open then."""
+        self.dispose()
+        super().wipe()
+
     def dispose(self) -> None:
         """Close what this process holds open. The storage can still be used, and opens it again."""
         super().dispose()
         with self._lock:
-            self._run_engine.cache_clear()
-            if engine := self._index_engines.pop(os.getpid(), None):
+            for engine in self._engines.pop(os.getpid(), OrderedDict()).values():
                 engine.dispose()
 
     @contextmanager
@@ -112,7 +123,7 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
             if shard in self._open:
                 yield self._open[shard]
                 return
-            engine = self._index_engine() if shard == INDEX_SHARD_NAME else self._run_engine(shard)
+            engine = self._engine(shard)
             if shard not in self._initialized_dbs:
                 self._initdb(engine)
                 self._initialized_dbs.add(shard)
@@ -123,16 +134,23 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
                 finally:
                     del self._open[shard]
 
-    def _index_engine(self) -> sa.Engine:
-        if os.getpid() not in self._index_engines:
-            self._index_engines[os.getpid()] = self._create_engine(INDEX_SHARD_NAME, QueuePool)
-        return self._index_engines[os.getpid()]
+    def _engine(self, shard: str) -> sa.Engine:
+        """The engine of a database, made when first asked for; those of the runs not used for longest are closed."""
+        engines = self._engines.setdefault(os.getpid(), OrderedDict())
+        if shard not in engines:
+            timeout = {"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
+            engines[shard] = sa.create_engine(
+                self.conn_string_for_shard(shard), poolclass=QueuePool, connect_args=timeout
+            )
+            sa.event.listen(engines[shard], "connect", _sync_at_checkpoints)
+        engines.move_to_end(shard)
+        closed = [each for each in engines if each not in self._open and each != INDEX_SHARD_NAME][:-RUNS_KEPT_OPEN]
+        for each in closed:
+            engines.pop(each).dispose()
+        return engines[shard]
 
-    def _create_engine(self, shard: str, pool: type[Pool]) -> sa.Engine:
-        timeout = {"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
-        engine = sa.create_engine(self.conn_string_for_shard(shard), poolclass=pool, connect_args=timeout)
-        sa.event.listen(engine, "connect", _sync_at_checkpoints)
-        return engine
+    def _show_watchers(self, run_id: str) -> None:
+        os.utime(self.path_for_shard(run_id))
 
 
 def _sync_at_checkpoints(connection: sqlite3.Connection, _record: object) -> None:

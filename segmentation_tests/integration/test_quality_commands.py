@@ -96,6 +96,19 @@ def test_a_closed_gate_is_told_with_day_reason_and_remedy_and_the_next_run_after
     assert "300 source rows = 300 accepted + 0 quarantined" in mended.stdout
 
 
+def test_a_quality_report_that_cannot_be_drawn_does_not_hide_why_the_gate_closed(tmp_path):
+    rows = sales(300, customers=40)
+    write_csv(tmp_path / "landing" / "a.csv", rows)
+    write_csv(tmp_path / "landing" / "b.csv", [row for row in rows if str(row[4]).startswith("2025-03-10")])
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports" / "date=2025-03-10").write_text("in the way of the page's folder")
+    refused = segmentation("run", "--config", configure(tmp_path, **QUALITY))
+    assert refused.exit_code == 1
+    assert "raw_transactions of 2025-03-10 was held back" in refused.stderr
+    assert "The quality report could not be drawn either: The run" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
 def test_an_own_expectation_that_cannot_be_is_told_before_anything_runs(tmp_path):
     write_csv(tmp_path / "landing" / "a.csv", sales(10))
     own = {
