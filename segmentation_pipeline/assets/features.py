@@ -60,6 +60,6 @@ def rfm_features(
 
     Backfilling an old day gives exactly what the night of that day would have given.
     """
-    measure = settings.source.measure
+    measure, recent_days = settings.source.measure, settings.rfm.recent_days
     with engine.held(customer_orders) as known, engine.held(customer_returns) as given_back:
-        yield {day: rfm.rfm_features(known, given_back, day, measure) for day in days}
+        yield {day: rfm.rfm_features(known, given_back, day, measure, recent_days) for day in days}

@@ -3,10 +3,13 @@
 Belongs here: the grouping of sales. Does not: returns (returns.py), what an order counts for (rfm.py).
 """
 
+import ibis
 import ibis.expr.types as ir
 from ibis import _
 
 from segmentation_pipeline.core import schema
+
+NO_PRODUCTS = ibis.literal([], "array<string>")
 
 
 def customer_orders(clean: ir.Table) -> ir.Table:
@@ -21,6 +24,9 @@ def customer_orders(clean: ir.Table) -> ir.Table:
     sales = clean.filter(_.line_kind == "sale", _.customer_id.notnull())
     return schema.CUSTOMER_ORDERS.conform(
         sales.group_by("date", "customer_id", order_id=_.invoice_id).agg(
-            items=_.quantity.sum(), amount=_.amount.sum(), products=_.product_id.nunique()
+            items=_.quantity.sum(),
+            amount=_.amount.sum(),
+            products=_.product_id.nunique(),
+            product_ids=_.product_id.collect(distinct=True).sort().fill_null(NO_PRODUCTS),
         )
     )

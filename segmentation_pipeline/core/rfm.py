@@ -4,7 +4,7 @@ Belongs here: Ibis expressions from orders and returns to one row per customer.
 Does not: matching returns (returns.py), scores and segments (clustering/), reading or writing (resources/).
 """
 
-from datetime import date
+from datetime import date, timedelta
 
 import ibis
 import ibis.expr.types as ir
@@ -14,14 +14,15 @@ from segmentation_pipeline.core import schema
 from segmentation_pipeline.core.returns import Measure
 
 
-def rfm_features(orders: ir.Table, returns: ir.Table, as_of: date, measure: Measure) -> ir.Table:
-    """Recency, frequency and monetary value of every customer with an order by `as_of`.
+def rfm_features(orders: ir.Table, returns: ir.Table, as_of: date, measure: Measure, recent_days: int) -> ir.Table:
+    """Recency, frequency, monetary value and secondary behaviour of every customer with an order by `as_of`.
 
     Args:
         orders: `schema.CUSTOMER_ORDERS`, any days; later ones are cut off here.
         returns: `schema.CUSTOMER_RETURNS`, likewise.
         as_of: Last day that counts, in the shop's time zone.
         measure: Whether an order is given back in full once all its items are, or all its money.
+        recent_days: How many days up to `as_of` are recent.
 
     Returns:
         `schema.RFM_FEATURES`, one row per customer. A customer who gave every order back has frequency 0 and no
@@ -32,18 +33,59 @@ def rfm_features(orders: ir.Table, returns: ir.Table, as_of: date, measure: Meas
     known_orders = orders.filter(_.date <= ibis.literal(as_of))
     known_returns = returns.filter(_.date <= ibis.literal(as_of))
     kept = orders_kept(known_orders, known_returns, measure)
-    bought = kept.group_by("customer_id").agg(
+    features = (
+        _bought(kept, as_of, recent_days)
+        .left_join(_given_back(known_returns), "customer_id", rname="{name}_of_returns")
+        .left_join(_products(known_orders, kept), "customer_id", rname="{name}_of_products")
+        .mutate(
+            date=ibis.literal(as_of),
+            amount_returned=_.amount_returned.fill_null(0),
+            items_returned=_.items_returned.fill_null(0),
+            distinct_products=_.distinct_products.fill_null(0),
+        )
+        .mutate(
+            recency_days=_.date.delta(_.last_order_date, unit="day"),
+            tenure_days=_.date.delta(_.first_order_date, unit="day"),
+            monetary=_.spent - _.amount_returned,
+        )
+    )
+    return schema.RFM_FEATURES.conform(features.mutate(**_behaviour()))
+
+
+def _bought(kept: ir.Table, as_of: date, recent_days: int) -> ir.Table:
+    is_recent = _.date > ibis.literal(as_of - timedelta(days=recent_days))
+    return kept.group_by("customer_id").agg(
         last_order_date=_.date.max(where=_.is_kept),
+        first_kept_date=_.date.min(where=_.is_kept),
         first_order_date=_.date.min(),
         frequency=_.is_kept.sum(),
         spent=_.amount.sum(),
+        items_bought=_["items"].sum(),
+        recent_revenue=_.amount.sum(where=is_recent).fill_null(0),
     )
-    given_back = known_returns.group_by("customer_id").agg(amount_returned=_.amount.sum())
-    return schema.RFM_FEATURES.conform(
-        bought.left_join(given_back, "customer_id")
-        .mutate(date=ibis.literal(as_of), amount_returned=_.amount_returned.fill_null(0))
-        .mutate(recency_days=_.date.delta(_.last_order_date, unit="day"), monetary=_.spent - _.amount_returned)
-    )
+
+
+def _given_back(returns: ir.Table) -> ir.Table:
+    return returns.group_by("customer_id").agg(amount_returned=_.amount.sum(), items_returned=_["items"].sum())
+
+
+def _products(orders: ir.Table, kept: ir.Table) -> ir.Table:
+    of_kept = orders.semi_join(kept.filter(_.is_kept), ["customer_id", "order_id"])
+    bought = of_kept.select("customer_id", product_id=_.product_ids.unnest())
+    return bought.group_by("customer_id").agg(distinct_products=_.product_id.nunique())
+
+
+def _behaviour() -> dict[str, ir.Value]:
+    """Secondary features; null for a customer who kept no order."""
+    orders = _.frequency.nullif(0).cast("float64")
+    gaps = _.last_order_date.delta(_.first_kept_date, unit="day").cast("float64")
+    return {
+        "mean_days_between_orders": (_.frequency > 1).ifelse(gaps / (orders - 1).nullif(0), _.recency_days),
+        "average_order_value": _.monetary.cast("float64") / orders,
+        "items_per_order": (_.items_bought - _.items_returned).cast("float64") / orders,
+        "return_rate": _.amount_returned.cast("float64") / _.spent.cast("float64").nullif(0),
+        "recent_revenue_share": _.recent_revenue.cast("float64") / _.spent.cast("float64").nullif(0),
+    }
 
 
 def orders_kept(orders: ir.Table, returns: ir.Table, measure: Measure) -> ir.Table:

@@ -127,6 +127,7 @@ CUSTOMER_ORDERS = Table(
         Column("items", "int64", "Items sold", ("clean_transactions.quantity",)),
         Column("amount", MONEY, "Sales in the shop's currency", ("clean_transactions.amount",)),
         Column("products", "int64", "Distinct products", ("clean_transactions.product_id",)),
+        Column("product_ids", "array<string>", "These products, sorted", ("clean_transactions.product_id",)),
     ),
     key=("customer_id", "order_id"),
 )
@@ -144,6 +145,8 @@ CUSTOMER_RETURNS = Table(
     key=("customer_id", "order_id"),
 )  # fmt: skip
 
+_KEPT_ORDERS = ("customer_orders.date", "customer_returns.order_id")
+
 RFM_FEATURES = Table(
     "rfm_features",
     (
@@ -159,6 +162,20 @@ RFM_FEATURES = Table(
         Column("last_order_date", "date", "Day of the last order not given back in full; null if there is none",
                ("customer_orders.date", "customer_returns.order_id")),
         Column("amount_returned", MONEY, "Everything given back in the shop's currency", ("customer_returns.amount",)),
+        Column("recent_revenue", MONEY, "Sales of the last rfm.recent_days in the shop's currency", ("customer_orders.amount",)),
+        Column("tenure_days", "int64", "Whole days since the first order", ("customer_orders.date",)),
+        Column("mean_days_between_orders", "float64",
+               "Mean days between kept orders; after a single one, days since it. Null if there is none", _KEPT_ORDERS),
+        Column("average_order_value", "float64", "Monetary per kept order; null if there is none",
+               ("customer_orders.amount", "customer_returns.amount")),
+        Column("items_per_order", "float64", "Items less returned ones per kept order; null if there is none",
+               ("customer_orders.items", "customer_returns.items")),
+        Column("distinct_products", "int64", "Different products of the kept orders",
+               ("customer_orders.product_ids", "customer_returns.order_id")),
+        Column("return_rate", "float64", "Share of the money of all orders that was given back",
+               ("customer_orders.amount", "customer_returns.amount")),
+        Column("recent_revenue_share", "float64", "Share of all sales that are of the last rfm.recent_days",
+               ("customer_orders.amount",)),
     ),
     key=("customer_id",),
 )  # fmt: skip

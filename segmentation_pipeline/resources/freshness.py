@@ -21,7 +21,7 @@ from segmentation_pipeline.resources.sources.files import FileSource
 from segmentation_pipeline.settings import Settings
 
 # Raised whenever the same input would give other rows than before: lakes of earlier versions are then brought up to date.
-LOGIC_VERSION = "2"
+LOGIC_VERSION = "3"
 WHOLE_HISTORY = -1
 MODEL_IN_FORCE = "model in force"
 REPORT = "segment_report"

@@ -24,7 +24,18 @@ MEMORY = rf"(\d+(?:\.\d+)?) ?({'|'.join(MEMORY_UNITS)})"
 BYTES_PER_ROW = 1_000
 LEAST_MEMORY_BYTES = 64e6
 
-Feature = Literal["recency_days", "frequency", "monetary"]
+Feature = Literal[
+    "recency_days",
+    "frequency",
+    "monetary",
+    "tenure_days",
+    "mean_days_between_orders",
+    "average_order_value",
+    "items_per_order",
+    "distinct_products",
+    "return_rate",
+    "recent_revenue_share",
+]
 
 
 class Columns(Section):
@@ -182,6 +193,9 @@ class Rfm(Section):
 
     return_window_days: Annotated[int, Field(ge=1, le=3650)] = Field(
         90, description="How many days a return looks back for the sale it gives back."
+    )
+    recent_days: Annotated[int, Field(ge=1, le=3650)] = Field(
+        90, description="How many days up to the as-of day count as recent, in recent_revenue and its share."
     )
 
 

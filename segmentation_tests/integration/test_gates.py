@@ -323,8 +323,8 @@ def test_a_snapshot_that_saw_the_future_does_not_pass_though_every_customer_has_
     engine, lake, early = complete.lake.engine, complete.lake, DAYS[9]
     orders, returns = (lake.read(each, DAYS) for each in (schema.CUSTOMER_ORDERS, schema.CUSTOMER_RETURNS))
     known = orders.filter(orders.date <= ibis.literal(early))
-    honest = rfm_features(orders, returns, early, "items")
-    seen_too_much = rfm_features(orders, returns, LAST, "items").mutate(date=ibis.literal(early))
+    honest = rfm_features(orders, returns, early, "items", 90)
+    seen_too_much = rfm_features(orders, returns, LAST, "items", 90).mutate(date=ibis.literal(early))
     for features, holds in ((honest, True), (seen_too_much, False)):
         tables = {"customer_orders": known, "customer_returns": returns, "rfm_features": features}
         row = engine.to_pandas(STAGES["rfm_features"].measure(tables, [early], complete.settings)).iloc[0]

@@ -133,7 +133,7 @@ def history(prepared):
             "by_amount": returned(clean, "amount"),
             "apart": returned(apart),
             "orders_apart": orders.customer_orders(apart),
-            "features": rfm.rfm_features(sales, returned(clean), AS_OF, "items").order_by("customer_id"),
+            "features": rfm.rfm_features(sales, returned(clean), AS_OF, "items", 5).order_by("customer_id"),
         }
 
     return prepared(schema.CLEAN_TRANSACTIONS, results)

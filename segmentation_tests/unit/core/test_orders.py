@@ -25,15 +25,25 @@ def test_orders_agree_with_pandas(engine, clean_lines):
     expected = (
         kept.astype({"amount": float})
         .groupby(["date", "customer", "invoice"], as_index=False)
-        .agg(items=("quantity", "sum"), amount=("amount", "sum"), products=("product", "nunique"))
+        .agg(
+            items=("quantity", "sum"),
+            amount=("amount", "sum"),
+            products=("product", "nunique"),
+            product_ids=("product", _sorted),
+        )
     )
     expected.columns = schema.CUSTOMER_ORDERS.names
     by = ["date", "customer_id", "order_id"]
+    found["product_ids"] = found["product_ids"].map(list)
     pd.testing.assert_frame_equal(
         found.astype({"amount": float}).sort_values(by, ignore_index=True),
         expected.sort_values(by, ignore_index=True),
         check_dtype=False,
     )
+
+
+def _sorted(products: pd.Series) -> list[str]:
+    return sorted(set(products.dropna()))
 
 
 def test_guests_returns_and_adjustments_are_no_orders(engine, clean_lines):

@@ -20,7 +20,8 @@ def features(engine, table_of):
         def rows(given):
             names = ("date", "customer_id", "order_id", "items", "amount")
             return [
-                dict(zip(names, (JUNE[each[0]], *each[1:4], Decimal(each[4])), strict=True)) | {"products": 1}
+                dict(zip(names, (JUNE[each[0]], *each[1:4], Decimal(each[4])), strict=True))
+                | {"products": 1, "product_ids": list(each[5]) if len(each) > 5 else ["mug"]}
                 for each in given
             ]
 
@@ -28,7 +29,7 @@ def features(engine, table_of):
             table_of(layout, rows(given))
             for layout, given in ((schema.CUSTOMER_ORDERS, orders), (schema.CUSTOMER_RETURNS, returns))
         )
-        found = engine.to_pandas(rfm.rfm_features(*tables, as_of=JUNE[as_of], measure=measure))
+        found = engine.to_pandas(rfm.rfm_features(*tables, as_of=JUNE[as_of], measure=measure, recent_days=5))
         return found.set_index("customer_id")
 
     return run
@@ -122,6 +123,39 @@ def test_orders_are_kept_until_nothing_of_them_is_left(engine, table_of):
     assert engine.to_pandas(kept.order_by("order_id"))["is_kept"].tolist() == [True, False, False, True]
 
 
+BEHAVIOUR = [
+    (1, "ann", "1", 6, 60, ["cup", "mug"]),
+    (5, "ann", "2", 2, 20, ["mug"]),
+    (9, "ann", "3", 4, 40, ["jug", "mug"]),
+    (7, "bob", "4", 1, 7, []),
+]
+
+
+def test_secondary_features_of_orders_by_hand(features):
+    found = features(BEHAVIOUR).loc["ann"]
+    assert found[["tenure_days", "mean_days_between_orders", "average_order_value"]].tolist() == [9, 4, 40]
+    assert found[["items_per_order", "distinct_products", "return_rate"]].tolist() == [4, 3, 0]
+    assert found[["recent_revenue", "recent_revenue_share"]].tolist() == [40, 40 / 120]  # days 6 to 10
+
+
+def test_secondary_features_leave_out_what_was_given_back(features):
+    found = features(BEHAVIOUR, [(9, "ann", "3", 4, 40), (9, "ann", "1", 1, 10)]).loc["ann"]
+    assert found[["frequency", "mean_days_between_orders", "average_order_value"]].tolist() == [2, 4, 35]
+    assert found[["items_per_order", "distinct_products", "return_rate"]].tolist() == [3.5, 2, 50 / 120]
+    assert found[["recent_revenue", "tenure_days"]].tolist() == [40, 9]
+
+
+def test_after_a_single_order_the_days_since_it_stand_for_the_days_between_orders(features):
+    found = features(BEHAVIOUR).loc["bob"]
+    assert found[["mean_days_between_orders", "distinct_products"]].tolist() == [3, 0]
+
+
+def test_without_a_kept_order_there_is_no_behaviour(features):
+    found = features(BEHAVIOUR, [(8, "bob", "4", 1, 7)]).loc["bob"]
+    assert found[["mean_days_between_orders", "average_order_value", "items_per_order"]].isna().all()
+    assert found[["distinct_products", "return_rate"]].tolist() == [0, 1]
+
+
 def test_net_spend_needs_a_kept_order_and_money_left(engine):
     cases = {"frequency": [1, 0, 1, 1, 0], "monetary": [0.01, 5.0, 0.0, -1.0, 0.0], "place": [0, 1, 2, 3, 4]}
     table = ibis.memtable(cases)
@@ -131,6 +165,6 @@ def test_net_spend_needs_a_kept_order_and_money_left(engine):
 
 def test_features_have_the_columns_of_their_table(table_of):
     found = rfm.rfm_features(
-        table_of(schema.CUSTOMER_ORDERS, []), table_of(schema.CUSTOMER_RETURNS, []), JUNE[1], "items"
+        table_of(schema.CUSTOMER_ORDERS, []), table_of(schema.CUSTOMER_RETURNS, []), JUNE[1], "items", 90
     )
     assert found.schema() == schema.RFM_FEATURES.ibis_schema

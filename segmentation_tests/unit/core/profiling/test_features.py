@@ -161,7 +161,7 @@ def test_returns_of_orders_that_nobody_placed_are_counted(by_day, clean_lines, t
 
 def test_features_of_several_days_and_what_was_known_by_then_agree_with_pandas(by_day, derived, goods):
     _, ordered, given_back = derived
-    nights = [rfm.rfm_features(ordered, given_back, as_of=day, measure="items") for day in JUNE]
+    nights = [rfm.rfm_features(ordered, given_back, as_of=day, measure="items", recent_days=90) for day in JUNE]
     found = by_day(features.features_measured(ordered, given_back, ibis.union(*nights), JUNE))
     for day in JUNE:
         so_far = goods[goods["date"] <= day]
