@@ -97,6 +97,8 @@ def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         model.k_diagnostics,
         model.segmentation_model,
         segments.customer_segments,
+        segments.segment_migration,
+        segments.segment_drift,
         segments.segment_profiles,
     ]
     expected = suites(settings)

@@ -21,7 +21,7 @@ TRANSACTIONS = (
 )
 RETURNS = ("customer_returns",)
 FEATURES = ("rfm_features", "feature_exploration")
-SEGMENTS = ("customer_segments", "segment_profiles", "segment_report")
+SEGMENTS = ("customer_segments", "segment_migration", "segment_drift", "segment_profiles", "segment_report")
 QUALITY = ("quality_report",)
 MODEL = ("k_diagnostics", "segmentation_model")
 

@@ -27,6 +27,8 @@ STEP_NAMES = {
     "k_diagnostics": "choosing k",
     "segmentation_model": "fitting the model",
     "customer_segments": "scoring customers",
+    "segment_migration": "comparing with before",
+    "segment_drift": "measuring drift",
     "segment_profiles": "profiling segments",
     "segment_report": "drawing the report",
     "quality_report": "drawing data quality",

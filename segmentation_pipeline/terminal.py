@@ -41,7 +41,7 @@ def summary(profiles: pd.DataFrame, shop: str, currency: str, as_of: date) -> Gr
             f"{row['frequency_median']:g}",
             wording.count(row["monetary_median"]),
         )
-        advice.add_row(name, str(row["recommendation"]))
+        advice.add_row(name, str(row["action"]))
     return Group(
         title, table, Text("Last order, orders and spend are medians. What to do:", style="dim"), advice, Text()
     )

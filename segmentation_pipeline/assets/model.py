@@ -13,19 +13,28 @@ import pandas as pd
 from segmentation_pipeline.assets.gated import gated
 from segmentation_pipeline.checks.gate import Candidate
 from segmentation_pipeline.core import schema
-from segmentation_pipeline.core.clustering import preprocessing, selection, training
+from segmentation_pipeline.core.clustering import preprocessing, promotion, selection, training
 from segmentation_pipeline.core.clustering.scoring import model_table
 from segmentation_pipeline.core.profiling import segments as profiling
 from segmentation_pipeline.reporting import metadata
 from segmentation_pipeline.resources.lake import Lake, MissingPartitions
 from segmentation_pipeline.resources.model_store import ModelStore
-from segmentation_pipeline.settings import Settings
+from segmentation_pipeline.settings import Settings, chosen_for_one_run
 
 
 class RefitConfig(dg.Config):
-    """What to fit on: the as-of day of the features, or, left empty, the last one in the lake."""
+    """What to fit. What is left empty is as configured: the last day of features in the lake, and the `model` section."""
 
     as_of: str | None = None
+    k: int | None = None
+    algorithm: str | None = None
+    features: list[str] | None = None
+
+
+class PromotionConfig(dg.Config):
+    """Whether a model that passes its checks is put in force: if_better, always or never; left empty, as configured."""
+
+    promote: str | None = None
 
 
 @gated(
@@ -35,16 +44,23 @@ class RefitConfig(dg.Config):
     is_daily=False,
 )
 def k_diagnostics(config: RefitConfig, lake: dg.ResourceParam[Lake], settings: dg.ResourceParam[Settings]) -> Candidate:
-    """Inertia, silhouette and smallest segment of every algorithm and number of segments, and the declared policy's choice."""
+    """Every algorithm and number of segments, measured by every index, with each index's vote and the policy's choice."""
+    given = {"k": config.k, "algorithm": config.algorithm, "features": config.features}
+    model = chosen_for_one_run(settings.model, **given)
     as_of = date.fromisoformat(config.as_of) if config.as_of else _last_day(lake)
-    sampled = _sampled(lake, settings, as_of)
-    scalings = preprocessing.fit_scaling(sampled, settings.model.features, settings.model.winsor_share)
-    model = settings.model
+    sampled = _sampled(lake, as_of, model.diagnostics_rows, model.seed)
+    scalings = preprocessing.fit_scaling(sampled, model.features, model.winsor_share)
     policy = selection.Policy(
-        model.algorithm, model.min_k, model.max_k, model.min_segment_share, model.min_silhouette, model.k
+        model.algorithm,
+        model.min_k,
+        model.max_k,
+        model.min_segment_share,
+        model.min_silhouette,
+        model.min_stability,
+        model.k,
     )
     points = preprocessing.transform(sampled, scalings)
-    diagnostics = selection.diagnose(points, as_of, policy, model.seed, model.restarts)
+    diagnostics = selection.diagnose(points, as_of, policy, model.features, model.seed, model.restarts)
 
     def publish() -> dict[str, Any]:
         lake.write(schema.K_DIAGNOSTICS, diagnostics)
@@ -59,36 +75,56 @@ def k_diagnostics(config: RefitConfig, lake: dg.ResourceParam[Lake], settings: d
 
 @gated(group="model", kinds={"parquet", "scikitlearn"}, deps=(dg.AssetDep("k_diagnostics"),), is_daily=False)
 def segmentation_model(
-    lake: dg.ResourceParam[Lake], models: dg.ResourceParam[ModelStore], settings: dg.ResourceParam[Settings]
+    config: PromotionConfig,
+    lake: dg.ResourceParam[Lake],
+    models: dg.ResourceParam[ModelStore],
+    settings: dg.ResourceParam[Settings],
 ) -> Candidate:
     """The model in force: centres, scaling and names as tables, with a card that says how it came about.
 
-    Every model that passes its gate is kept as a version; the pointer to the version in force is swapped in one step.
-    One that does not pass is not kept, and the model in force stays.
+    Every model that passes its gate is kept as a version; whether it is put in force, `promote` says, and the pointer
+    to the version in force is swapped in one step. One that does not pass is not kept, and the model in force stays.
     """
+    promote = chosen_for_one_run(settings.model, promote=config.promote).promote
     diagnostics = lake.engine.to_pandas(lake.read(schema.K_DIAGNOSTICS))
-    chosen = diagnostics[diagnostics["is_chosen"]].iloc[0]
-    as_of = pd.Timestamp(chosen["date"]).date()
-    sampled = _sampled(lake, settings, as_of)
-    model = training.train(sampled, as_of, int(chosen["k"]), str(chosen["reason"]), settings.model)
+    choice = _choice(diagnostics)
+    sampled = _sampled(lake, choice.as_of, settings.model.sample_rows, settings.model.seed)
+    in_force = models.load(models.in_force()) if models.digest() else None
+    model = training.train(sampled, choice, settings.model, in_force, models.next_segment_id())
+    compared = promotion.compare(model, in_force, sampled, settings.model.seed) if in_force else None
+    agreement = compared.agreement if compared and promote != "always" else None
 
     def publish() -> dict[str, Any]:
-        version = models.save(model, diagnostics)
-        models.put_in_force(version)
+        is_put_in_force, why = promotion.decision(compared, promote)
+        version = models.save(model, diagnostics, why)
+        if is_put_in_force:
+            models.put_in_force(version)
         return {
             "version": version,
-            "as_of": as_of.isoformat(),
+            "promotion": why,
+            "as_of": choice.as_of.isoformat(),
             "segments": ", ".join(segment.name for segment in model.segments),
             "card": dg.MetadataValue.json(dict(model.card)),
             "preview": metadata.table_preview(model_table(model, version), rows=36),
         }
 
-    return Candidate(profiling.with_quality(model, as_of, int(chosen["k"])), publish)
+    return Candidate(profiling.with_quality(model, choice.as_of, choice.k, agreement), publish)
 
 
-def _sampled(lake: Lake, settings: Settings, as_of: date) -> pd.DataFrame:
+def _choice(diagnostics: pd.DataFrame) -> training.Choice:
+    chosen = diagnostics[diagnostics["is_chosen"]].iloc[0]
+    return training.Choice(
+        pd.Timestamp(chosen["date"]).date(),
+        tuple(str(chosen["features"]).split(", ")),
+        chosen["algorithm"],
+        int(chosen["k"]),
+        str(chosen["reason"]),
+    )
+
+
+def _sampled(lake: Lake, as_of: date, rows: int, seed: int) -> pd.DataFrame:
     features = lake.read(schema.RFM_FEATURES, [as_of])
-    sampled = lake.engine.to_pandas(preprocessing.sample(features, settings.model.sample_rows, settings.model.seed))
+    sampled = lake.engine.to_pandas(preprocessing.sample(features, rows, seed))
     if sampled.empty:
         raise selection.NotEnoughCustomers(
             f"No customer has net spend on {as_of}, so there is nothing to segment. `segmentation check-source` shows whether "

@@ -3,8 +3,8 @@
 Belongs here: `segment_report`. Does not: statistics (core/), figures and page (reporting/).
 """
 
-from collections.abc import Iterator
-from datetime import date
+from collections.abc import Iterator, Mapping
+from datetime import date, timedelta
 
 import dagster as dg
 import ibis
@@ -14,9 +14,10 @@ from ibis import _
 
 from segmentation_pipeline.assets.gated import INPUTS
 from segmentation_pipeline.checks.profiles import profile_of_cleaning
+from segmentation_pipeline.core import rfm_groups, schema
 from segmentation_pipeline.core.clustering import preprocessing
 from segmentation_pipeline.core.profiling import clean
-from segmentation_pipeline.partitions import DAYS, days_of, history
+from segmentation_pipeline.partitions import DAYS, days_of, history, window
 from segmentation_pipeline.reporting import metadata
 from segmentation_pipeline.reporting.data import ReportData
 from segmentation_pipeline.resources.freshness import Freshness
@@ -26,6 +27,7 @@ from segmentation_pipeline.resources.reports import ReportFolder
 from segmentation_pipeline.settings import Settings
 
 SCATTER_CUSTOMERS = 4_000
+DRIFT_DAYS = 90
 NOT_DRAWN = (
     "Not drawn: the run covered many days, and only the last one gets a page. Materialize this day alone to draw it."
 )
@@ -38,10 +40,11 @@ NOT_DRAWN = (
         "segmentation_model",
         dg.AssetDep("clean_transactions", partition_mapping=history()),
         dg.AssetDep("quarantined_transactions", partition_mapping=history()),
+        dg.AssetDep("segment_drift", partition_mapping=window(DRIFT_DAYS)),
     ],
     ins={
         name: dg.AssetIn(input_manager_key=INPUTS)
-        for name in ("feature_exploration", "customer_segments", "segment_profiles")
+        for name in ("feature_exploration", "customer_segments", "segment_migration", "segment_profiles")
     },
     backfill_policy=dg.BackfillPolicy.single_run(),
     output_required=False,
@@ -51,6 +54,7 @@ def segment_report(  # noqa: PLR0913 - a report is where everything comes togeth
     context: dg.AssetExecutionContext,
     feature_exploration: ir.Table,
     customer_segments: ir.Table,
+    segment_migration: ir.Table,
     segment_profiles: ir.Table,
     lake: dg.ResourceParam[Lake],
     freshness: dg.ResourceParam[Freshness],
@@ -65,16 +69,14 @@ def segment_report(  # noqa: PLR0913 - a report is where everything comes togeth
     from segmentation_pipeline.reporting import figures, html
 
     *earlier, day = days_of(context)
-    of_day = _.date == ibis.literal(day)
-    data = _report_data(
-        day,
-        feature_exploration.filter(of_day),
-        customer_segments.filter(of_day),
-        segment_profiles.filter(of_day),
-        lake,
-        models,
-        settings,
-    )
+    tables = {
+        "feature_exploration": feature_exploration,
+        "customer_segments": customer_segments,
+        "segment_migration": segment_migration,
+        "segment_profiles": segment_profiles,
+    }
+    of_day = {name: table.filter(_.date == ibis.literal(day)) for name, table in tables.items()}
+    data = _report_data(day, of_day, lake, models, settings)
     drawn = figures.drawn(data)
     images = figures.images(drawn)
     made_from = freshness.made_from("segment_report", [day])[day]
@@ -97,20 +99,17 @@ def segment_report(  # noqa: PLR0913 - a report is where everything comes togeth
 
 
 def _report_data(
-    day: date,
-    exploration: ir.Table,
-    segments: ir.Table,
-    profiles: ir.Table,
-    lake: Lake,
-    models: ModelStore,
-    settings: Settings,
+    day: date, tables: Mapping[str, ir.Table], lake: Lake, models: ModelStore, settings: Settings
 ) -> ReportData:
     version = models.in_force()
     model = models.load(version)
     engine = lake.engine
     days = profile_of_cleaning(lake, day)
-    shown = engine.to_pandas(preprocessing.sample(segments, SCATTER_CUSTOMERS, settings.model.seed))
+    segments = tables["customer_segments"]
+    features = lake.read(schema.RFM_FEATURES, [day]).join(segments.select("customer_id", "segment"), "customer_id")
+    shown = engine.to_pandas(preprocessing.sample(features, SCATTER_CUSTOMERS, settings.model.seed))
     places = model.project(shown)
+    cells = engine.to_pandas(rfm_groups.counted(segments))
     accepted = int(days["accepted_rows"].sum())
     return ReportData(
         shop=settings.shop,
@@ -119,10 +118,20 @@ def _report_data(
         first_day=pd.Timestamp(days["date"].min()).date(),
         days=days,
         reasons=clean.rows_by_reason(days),
-        exploration=engine.to_pandas(exploration),
+        exploration=engine.to_pandas(tables["feature_exploration"]),
         k_diagnostics=models.diagnostics(version),
-        profiles=engine.to_pandas(profiles).astype({"revenue": float}),
+        profiles=engine.to_pandas(tables["segment_profiles"]).astype(
+            {"revenue": float, "revenue_recent": float, "customers_before": float}
+        ),
         scatter=pd.DataFrame({"segment": shown["segment"], "component_1": places[:, 0], "component_2": places[:, 1]}),
+        rfm_groups=rfm_groups.summed(cells),
+        rfm_grid=cells,
+        score_cuts=model.score_cuts,
+        migration=engine.to_pandas(tables["segment_migration"]).astype(
+            {"revenue_before": float, "revenue_after": float}
+        ),
+        drift=_drift(day, lake),
+        drift_thresholds=(settings.drift.warn, settings.drift.act),
         component_shares=model.component_shares,
         model={"version": version, **model.card},
         guests={
@@ -131,3 +140,10 @@ def _report_data(
             "line_share": float(days["guest_rows"].sum()) / max(accepted, 1),
         },
     )
+
+
+def _drift(day: date, lake: Lake) -> pd.DataFrame:
+    """The day's drift and that of the days before, of those that are in the lake."""
+    first = day - timedelta(days=DRIFT_DAYS)
+    days = [each for each in lake.days("segment_drift") if first <= each <= day]
+    return lake.engine.to_pandas(lake.read(schema.SEGMENT_DRIFT, days).order_by("date", "kind", "name"))

@@ -183,6 +183,21 @@ STAGES: dict[str, Stage] = {
             samples={"unnamed": _where("customer_segments", _.segment.isnull())},
         ),
         Stage(
+            "segment_migration",
+            (schema.SEGMENT_MIGRATION,),
+            segments.MIGRATION_COLUMNS,
+            lambda tables, days, _settings: segments.migration_measured(
+                tables["customer_segments"], tables["segment_migration"], days
+            ),
+        ),
+        Stage(
+            "segment_drift",
+            (schema.SEGMENT_DRIFT,),
+            segments.DRIFT_COLUMNS,
+            lambda tables, _days, _settings: segments.drift_measured(tables["segment_drift"]),
+            is_by_day=False,
+        ),
+        Stage(
             "segment_profiles",
             (schema.SEGMENT_PROFILES,),
             segments.PROFILES_COLUMNS,

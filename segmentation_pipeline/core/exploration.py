@@ -3,6 +3,7 @@
 Belongs here: statistics of a bounded sample of customers. Does not: drawing them (reporting/).
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date
 
@@ -10,17 +11,18 @@ import numpy as np
 import pandas as pd
 
 from segmentation_pipeline.core import schema
-from segmentation_pipeline.core.clustering.preprocessing import Scaling
+from segmentation_pipeline.core.clustering.preprocessing import SCORE_LEVELS, Scaling, score_cuts
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 HISTOGRAM_BINS = 40
+OUTLIERS = 10
 
 
 NOTHING = schema.FEATURE_EXPLORATION.frame([])
 
 
 def explore(sampled: pd.DataFrame, scalings: Sequence[Scaling], as_of: date) -> pd.DataFrame:
-    """Quantiles, moments, histograms and correlations of every feature.
+    """Quantiles, moments, histograms and correlations of every feature, outliers, and the table of RFM scores.
 
     Args:
         sampled: One row per customer with net spend.
@@ -47,6 +49,11 @@ def explore(sampled: pd.DataFrame, scalings: Sequence[Scaling], as_of: date) -> 
                 *_pairs(scaling.feature, correlations),
             ):
                 rows.append({"date": as_of, "feature": scaling.feature, "scale": scale} | row)
+    common = {"date": as_of}
+    rows += [
+        common | row for row in _outliers(sampled["customer_id"], {"original": original, "transformed": transformed})
+    ]
+    rows += [common | row for row in _score_table(sampled)]
     return schema.FEATURE_EXPLORATION.frame(rows)
 
 
@@ -84,6 +91,32 @@ def _histogram(values: np.ndarray) -> list[dict[str, object]]:
             "value": float(count),
         }
         for place, count in enumerate(counts)
+    ]
+
+
+def _outliers(customers: pd.Series, scales: Mapping[str, pd.DataFrame]) -> list[dict[str, object]]:
+    """Features of the customers farthest from the average, by Euclidean distance after the transform, farthest first."""
+    far = (scales["transformed"] ** 2).sum(axis=1).to_numpy().argsort(kind="stable")[::-1][:OUTLIERS]
+    return [
+        {"measure": "outlier", "feature": feature, "scale": scale, "item": str(customers.iloc[place])}
+        | {"value": float(frame[feature].iloc[place])}
+        for place in far
+        for scale, frame in scales.items()
+        for feature in frame.columns
+    ]
+
+
+def _score_table(sampled: pd.DataFrame) -> list[dict[str, object]]:
+    """Customers by recency score and frequency score."""
+    scores = {
+        feature: np.searchsorted(score_cuts(sampled, feature), sampled[feature].to_numpy(dtype=float), side="left")
+        for feature in ("recency_days", "frequency")
+    }
+    cells = Counter(zip(SCORE_LEVELS - scores["recency_days"], 1 + scores["frequency"], strict=True))
+    return [
+        {"measure": "score_table", "feature": "rfm", "scale": "original", "item": f"{recency}:{frequency}"}
+        | {"value": float(customers)}
+        for (recency, frequency), customers in sorted(cells.items())
     ]
 
 

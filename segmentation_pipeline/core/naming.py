@@ -14,7 +14,7 @@ CORE_ARCHETYPES = 4
 NET_ZERO = "Net zero"
 NET_ZERO_ID = 0
 NET_ZERO_COLOR = "#ADB5BD"
-NET_ZERO_RECOMMENDATION = "Nothing to win back: everything they bought they gave back. Look at why."
+NET_ZERO_ACTION = "Nothing to win back: everything they bought they gave back. Look at why."
 
 
 def assign(centres: np.ndarray, archetypes: Sequence[Archetype]) -> list[Archetype]:

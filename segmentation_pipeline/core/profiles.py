@@ -8,24 +8,48 @@ import numpy as np
 import pandas as pd
 from ibis import _
 
-from segmentation_pipeline.core import naming, schema
+from segmentation_pipeline.core import naming, recommendations, schema
 from segmentation_pipeline.core.clustering.scoring import RFM, SegmentationModel
 
 
-def measured(segments: ir.Table) -> ir.Table:
-    """One row per day and segment, in one engine pass: customers, revenue, quartiles of recency, frequency and monetary."""
+def measured(segments: ir.Table, features: ir.Table) -> ir.Table:
+    """One row per day and segment, in one engine pass: customers, revenue, quartiles of recency, frequency and monetary.
+
+    Args:
+        segments: `schema.CUSTOMER_SEGMENTS`, any days.
+        features: `schema.RFM_FEATURES` of the same days, for what was spent lately.
+    """
     quartiles = {
         f"{feature}_{name}": _[feature].cast("float64").quantile(share)
         for feature in RFM
         for name, share in (("p25", 0.25), ("median", 0.5), ("p75", 0.75))
     }
-    return segments.group_by("date", "segment_id", "segment", "model_version").agg(
-        customers=_.count(), revenue=_.monetary.sum(), **quartiles
+    recent = features.select("date", "customer_id", "recent_revenue")
+    return (
+        segments.left_join(recent, ["date", "customer_id"])
+        .group_by("date", "segment_id", "segment", "model_version")
+        .agg(customers=_.count(), revenue=_.monetary.sum(), revenue_recent=_.recent_revenue.sum(), **quartiles)
     )
 
 
-def finished(measures: pd.DataFrame, model: SegmentationModel) -> pd.DataFrame:
+def before(migration: ir.Table) -> ir.Table:
+    """One row per day and segment: how many customers it had on the earlier day that `schema.SEGMENT_MIGRATION` tells of."""
+    return migration.group_by("date", "compared_with", segment_id=_.from_segment_id).agg(
+        customers_before=_.customers.sum()
+    )
+
+
+def finished(
+    measures: pd.DataFrame, earlier: pd.DataFrame, model: SegmentationModel, currency: str, recent_days: int
+) -> pd.DataFrame:
     """Add shares, standardised centres, colours and recommendations to `measured`.
+
+    Args:
+        measures: As from `measured`, of days that one model scored.
+        earlier: As from `before`, of any days.
+        model: The model.
+        currency: ISO 4217 code of the amounts, for the recommendations.
+        recent_days: How many days are recent, likewise.
 
     Returns:
         `schema.SEGMENT_PROFILES`, by day and segment id; shares of a day add up to 1.
@@ -41,8 +65,25 @@ def finished(measures: pd.DataFrame, model: SegmentationModel) -> pd.DataFrame:
         in_model = profiles["segment_id"].to_numpy() != naming.NET_ZERO_ID
         centre = scalings[feature].transform(medians) if feature in scalings else np.full(len(medians), np.nan)
         profiles[f"{feature}_centre"] = np.where(in_model, centre, np.nan)
-    looks = {segment.segment_id: (segment.color, segment.recommendation) for segment in model.segments}
-    looks[naming.NET_ZERO_ID] = (naming.NET_ZERO_COLOR, naming.NET_ZERO_RECOMMENDATION)
+    looks = {segment.segment_id: (segment.color, segment.action) for segment in model.segments}
+    looks[naming.NET_ZERO_ID] = (naming.NET_ZERO_COLOR, naming.NET_ZERO_ACTION)
     profiles["color"] = [looks[number][0] for number in profiles["segment_id"]]
-    profiles["recommendation"] = [looks[number][1] for number in profiles["segment_id"]]
+    profiles["action"] = [looks[number][1] for number in profiles["segment_id"]]
+    profiles = _compared(profiles, earlier)
+    recent = profiles["revenue_recent"].astype(float)
+    profiles["recent_share"] = (recent / recent.groupby(profiles["date"]).transform("sum")).fillna(0.0)
+    profiles["recommendation"] = [
+        recommendations.sentences(row, currency, recent_days) for _place, row in profiles.iterrows()
+    ]
     return profiles[schema.SEGMENT_PROFILES.names]
+
+
+def _compared(profiles: pd.DataFrame, earlier: pd.DataFrame) -> pd.DataFrame:
+    """With `compared_with` and `customers_before`: 0 for a segment that the earlier day did not have."""
+    day = earlier.drop_duplicates("date").set_index("date")["compared_with"]
+    counts = earlier.set_index(["date", "segment_id"])["customers_before"]
+    found = [counts.get(key, 0) for key in zip(profiles["date"], profiles["segment_id"], strict=True)]
+    compared_with = profiles["date"].map(day)
+    return profiles.assign(compared_with=compared_with, customers_before=pd.array(found, dtype="Int64")).assign(
+        customers_before=lambda rows: rows["customers_before"].where(compared_with.notna())
+    )

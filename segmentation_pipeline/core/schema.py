@@ -186,10 +186,14 @@ FEATURE_EXPLORATION = Table(
     "feature_exploration",
     (
         Column("date", "date", "As-of day"),
-        Column("measure", "string", "quantile, moment, histogram or correlation"),
+        Column("measure", "string", "quantile, moment, histogram, correlation, outlier or score_table"),
         Column("feature", "string", "Feature described", sum(_RFM.values(), ())),
         Column("scale", "string", "original, or transformed as for clustering"),
-        Column("item", "string", "Which quantile or moment, the bin's number, or method:other feature"),
+        Column(
+            "item",
+            "string",
+            "Which quantile or moment, the bin's number, method:other feature, customer, or recency:frequency score",
+        ),
         Column("lower", "float64", "Lower edge of a histogram's bin"),
         Column("upper", "float64", "Upper edge of a histogram's bin"),
         Column("value", "float64", "The statistic; a count of customers in a histogram"),
@@ -201,13 +205,27 @@ K_DIAGNOSTICS = Table(
     "k_diagnostics",
     (
         Column("date", "date", "As-of day of the features", ("rfm_features.date",)),
-        Column("algorithm", "string", "kmeans or ward"),
+        Column("features", "string", "Features that take part, in order, parted by commas"),
+        Column("algorithm", "string", "kmeans, bisecting_kmeans, ward or gaussian_mixture"),
         Column("k", "int64", "Number of clusters"),
         Column("inertia", "float64", "Sum of squared distances to the nearest centre, transformed features",
                sum(_RFM.values(), ())),
-        Column("silhouette", "float64", "Mean silhouette, -1 to 1"),
-        Column("smallest_share", "float64", "Share of customers in the smallest cluster, 0 to 1"),
+        Column("silhouette", "float64", "Mean silhouette, -1 to 1; higher is better"),
+        Column("cluster_silhouettes", "array<float64>", "Mean silhouette of each cluster"),
+        Column("least_silhouette", "float64", "Lowest of them"),
+        Column("calinski_harabasz", "float64", "Spread between against within clusters; higher is better"),
+        Column("davies_bouldin", "float64", "Mean likeness of each cluster with its nearest; lower is better"),
+        Column("gap", "float64", "Gap statistic: log inertia below that of evenly spread customers; null if not computed"),
+        Column("gap_standard_error", "float64", "Its standard error"),
+        Column("bic", "float64", "Bayesian information criterion, of a Gaussian mixture; lower is better"),
+        Column("stability", "float64", "Mean adjusted Rand index with clusters of bootstrap samples, at most 1"),
+        Column("cluster_jaccards", "array<float64>", "Of each cluster, the mean Jaccard with the likest of bootstrap samples"),
+        Column("least_jaccard", "float64", "Lowest of them, 0 to 1"),
+        Column("agreement", "float64", "Adjusted Rand index with the model's algorithm at the same k, at most 1"),
+        Column("cluster_shares", "array<float64>", "Share of customers in each cluster, 0 to 1"),
+        Column("smallest_share", "float64", "Lowest of them, 0 to 1"),
         Column("is_elbow", "boolean", "Whether Kneedle finds the elbow of the inertia curve here"),
+        Column("votes", "string", "Indices that choose this k for this algorithm, parted by commas"),
         Column("vetoes", "string", "Why the policy may not choose this k; empty if nothing speaks against it"),
         Column("is_chosen", "boolean", "Whether the policy chose this row"),
         Column("reason", "string", "Why the chosen k was chosen, in one sentence"),
@@ -222,7 +240,7 @@ SEGMENTATION_MODEL = Table(
         Column("segment_id", "int64", "Identity of the segment"),
         Column("segment", "string", "Name of the segment"),
         Column("color", "string", "Colour of the segment in plots"),
-        Column("recommendation", "string", "What to do about its customers"),
+        Column("action", "string", "What to do about its customers"),
         Column("feature", "string", "Feature of this coordinate"),
         Column("centre", "float64", "The centre's coordinate, transformed and standardised", sum(_RFM.values(), ())),
         Column("lower_cut", "float64", "Values below are taken as this before log1p, in the feature's unit"),
@@ -252,6 +270,8 @@ CUSTOMER_SEGMENTS = Table(
         Column("monetary_score", "int64", "1 (little) to 5 (much), by the model's cuts; null for Net zero",
                _RFM["monetary"]),
         Column("rfm_score", "string", "The three scores in a row, such as 545; null for Net zero",
+               sum(_RFM.values(), ())),
+        Column("rfm_group", "string", "Conventional RFM group of the scores, Champions to Lost; null for Net zero",
                sum(_RFM.values(), ())),
         Column("model_version", "int64", "Version of the model that scored the customer", ("segmentation_model.version",)),
     ),
@@ -285,10 +305,82 @@ SEGMENT_PROFILES = Table(
         *_spread("recency_days", "days"),
         *_spread("frequency", "orders"),
         *_spread("monetary", "in the shop's currency"),
-        Column("recommendation", "string", "What to do about these customers", ("segmentation_model.recommendation",)),
+        Column(
+            "customers_before",
+            "int64",
+            "Customers in the segment on the earlier day; null if there is none",
+            ("segment_migration.customers",),
+        ),
+        Column("compared_with", "date", "The earlier day; null if there is none", ("segment_migration.compared_with",)),
+        Column(
+            "revenue_recent",
+            MONEY,
+            "Sales to these customers in the last rfm.recent_days in the shop's currency",
+            ("rfm_features.recent_revenue",),
+        ),
+        Column("action", "string", "What to do about these customers", ("segmentation_model.action",)),
+        Column(
+            "recommendation",
+            "string",
+            "That, with the numbers that say how much it matters",
+            ("segmentation_model.action", "segment_migration.customers"),
+        ),
         Column("model_version", "int64", "Version of the model", ("customer_segments.model_version",)),
     ),
     key=("segment_id",),
+)
+
+_SEGMENTS = ("customer_segments.segment_id",)
+
+SEGMENT_MIGRATION = Table(
+    "segment_migration",
+    (
+        Column("date", "date", "As-of day", ("customer_segments.date",)),
+        Column("compared_with", "date", "The earlier as-of day, scored by the same model", ("rfm_features.date",)),
+        Column("from_segment_id", "int64", "Segment on the earlier day; -1 for customers who are new since", _SEGMENTS),
+        Column("from_segment", "string", "Its name", _SEGMENTS),
+        Column(
+            "to_segment_id", "int64", "Segment on the as-of day; -2 for customers who are no longer known", _SEGMENTS
+        ),
+        Column("to_segment", "string", "Its name", _SEGMENTS),
+        Column("customers", "int64", "Customers who went this way, or stayed", ("customer_segments.customer_id",)),
+        Column(
+            "revenue_before",
+            MONEY,
+            "Their monetary on the earlier day in the shop's currency",
+            ("rfm_features.monetary",),
+        ),
+        Column(
+            "revenue_after", MONEY, "Their monetary on the as-of day in the shop's currency", ("rfm_features.monetary",)
+        ),
+        Column(
+            "reactivated_customers",
+            "int64",
+            "Of them, inactive on the earlier day and active now",
+            _RFM["recency_days"],
+        ),
+        Column("lost_customers", "int64", "Of them, active on the earlier day and inactive now", _RFM["recency_days"]),
+        Column("model_version", "int64", "Version of the model that scored both days", ("segmentation_model.version",)),
+    ),
+    key=("from_segment_id", "to_segment_id"),
+)
+
+SEGMENT_DRIFT = Table(
+    "segment_drift",
+    (
+        Column("date", "date", "As-of day", ("customer_segments.date",)),
+        Column("kind", "string", "feature, or segments"),
+        Column("name", "string", "Name of the feature, or segments"),
+        Column(
+            "psi",
+            "float64",
+            "Population stability index against the customers the model was fitted on",
+            (*sum(_RFM.values(), ()), *_SEGMENTS),
+        ),
+        Column("level", "string", "stable, warn or act, by drift.warn and drift.act"),
+        Column("model_version", "int64", "Version of the model", ("customer_segments.model_version",)),
+    ),
+    key=("kind", "name"),
 )
 
 QUALITY_RESULTS = Table(
@@ -320,6 +412,8 @@ TABLES = {
         K_DIAGNOSTICS,
         SEGMENTATION_MODEL,
         CUSTOMER_SEGMENTS,
+        SEGMENT_MIGRATION,
+        SEGMENT_DRIFT,
         SEGMENT_PROFILES,
     )
 }

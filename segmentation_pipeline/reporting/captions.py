@@ -44,10 +44,28 @@ _IN_REPORT_ORDER = (
         "the more clearly the segments differ.",
     ),
     Caption(
+        "migration",
+        "Where each segment's customers went",
+        "Each row is a segment on the earlier day and says in which segments its customers are now; the darker a cell, the "
+        "larger its share of the row, and cells off the diagonal are customers who moved.",
+    ),
+    Caption(
+        "rfm_grid",
+        "Customers by recency and value",
+        "Each tile is a recency score and a value score (frequency and monetary together), with its RFM group and its "
+        "customers; the darker the tile, the more customers, and dark lines part the groups.",
+    ),
+    Caption(
         "elbow_and_silhouette",
         "Candidates for the number of segments",
         "Left, how loosely customers sit around their segment's centre (inertia, lower is tighter), where the elbow is "
         "the last split that pays; right, how clearly segments are separated (silhouette, higher is clearer).",
+    ),
+    Caption(
+        "index_votes",
+        "What each index says by itself",
+        "One panel per index for the chosen algorithm: the ringed diamond is the number of segments that this index "
+        "alone would choose, the dashed line the number that was chosen; where they differ, the indices disagree.",
     ),
     Caption(
         "distributions",
@@ -60,6 +78,12 @@ _IN_REPORT_ORDER = (
         "How the features move together",
         "Correlations between the features, from \N{MINUS SIGN}1 (blue, one rises as the other falls) through 0 "
         "(white, unrelated) to 1 (red, they rise together); Pearson measures straight lines, Spearman compares ranks.",
+    ),
+    Caption(
+        "drift",
+        "How far customers have shifted since the model was fitted",
+        "The population stability index (PSI) of each feature and of the segment sizes by day: 0 is no change, and above "
+        "the dashed line the model describes other customers than today's.",
     ),
     Caption(
         "quality_by_day",

@@ -113,7 +113,7 @@ def date_axis(axes: Axes, days: pd.Index) -> None:
 
 def _date_texts(moments: Sequence[datetime]) -> list[str]:
     """Month, or day and month where ticks fall within months, with the year wherever it is new."""
-    month_starts = all(moment.day == 1 for moment in moments)
+    month_starts = len(moments) > 1 and all(moment.day == 1 for moment in moments)
     texts = [f"{moment:%b}" if month_starts else f"{moment.day} {moment:%b}" for moment in moments]
     years = [None, *(moment.year for moment in moments)]
     return [

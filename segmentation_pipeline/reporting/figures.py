@@ -1,7 +1,7 @@
 """The figures of a report, in report order.
 
 Belongs here: the registry that ties each caption to the function that draws its figure.
-Does not: drawing (data_figures.py, model_figures.py, segment_figures.py), words (captions.py).
+Does not: drawing (data_figures.py, model_figures.py, segment_figures.py, change_figures.py), words (captions.py).
 
 Importing this module imports matplotlib; import it only inside the asset that draws.
 """
@@ -13,6 +13,7 @@ from types import MappingProxyType
 from matplotlib.figure import Figure
 
 from segmentation_pipeline.reporting.captions import CAPTIONS
+from segmentation_pipeline.reporting.change_figures import drift, migration
 from segmentation_pipeline.reporting.data import ReportData
 from segmentation_pipeline.reporting.data_figures import (
     correlations,
@@ -20,9 +21,9 @@ from segmentation_pipeline.reporting.data_figures import (
     quality_by_day,
     quarantine_reasons,
 )
-from segmentation_pipeline.reporting.figure_theme import REPORT_DPI, UI_DPI, Draw, png_bytes
-from segmentation_pipeline.reporting.model_figures import elbow_and_silhouette, segment_scatter
-from segmentation_pipeline.reporting.segment_figures import segment_profile, segment_sizes
+from segmentation_pipeline.reporting.figure_theme import REPORT_DPI, UI_DPI, Draw, png_bytes, preview_bytes
+from segmentation_pipeline.reporting.model_figures import elbow_and_silhouette, index_votes, segment_scatter
+from segmentation_pipeline.reporting.segment_figures import rfm_grid, segment_profile, segment_sizes
 
 __all__ = [
     "FIGURES",
@@ -32,11 +33,17 @@ __all__ = [
     "correlations",
     "distributions",
     "drawn",
+    "drift",
     "elbow_and_silhouette",
     "images",
+    "index_votes",
+    "migration",
     "png_bytes",
+    "preview_bytes",
+    "previews",
     "quality_by_day",
     "quarantine_reasons",
+    "rfm_grid",
     "segment_profile",
     "segment_scatter",
     "segment_sizes",
@@ -65,9 +72,13 @@ _DRAWN_BY: Mapping[str, Draw] = MappingProxyType(
         "segment_sizes": segment_sizes,
         "segment_profile": segment_profile,
         "segment_scatter": segment_scatter,
+        "migration": migration,
+        "rfm_grid": rfm_grid,
         "elbow_and_silhouette": elbow_and_silhouette,
+        "index_votes": index_votes,
         "distributions": distributions,
         "correlations": correlations,
+        "drift": drift,
         "quality_by_day": quality_by_day,
         "quarantine_reasons": quarantine_reasons,
     }
@@ -87,3 +98,8 @@ def drawn(data: ReportData) -> dict[str, Figure]:
 def images(figures: Mapping[str, Figure], dpi: int = REPORT_DPI) -> dict[str, bytes]:
     """Figures as PNG, by slug; what `html.render` takes."""
     return {slug: png_bytes(figure, dpi) for slug, figure in figures.items()}
+
+
+def previews(images: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Images of `REPORT_DPI`, made small enough for the event log without drawing them again, by slug."""
+    return {slug: preview_bytes(png) for slug, png in images.items()}

@@ -1,7 +1,8 @@
 """The report as one self-contained HTML page.
 
-Belongs here: arranging ready-made statistics for the template, and rendering it.
-Does not: text and layout of the page (templates/), drawing (figures.py), number formats (wording.py).
+Belongs here: handing the template what it shows, and rendering it.
+Does not: rows and sentences (page_tables.py, model_card.py), text and layout of the page (templates/), drawing
+(figures.py), number formats (wording.py).
 
 The page loads nothing: styles are inline, figures are data URIs, there is no script, and a content security policy
 makes browsers hold it to that. The same input gives the same page, byte for byte.
@@ -9,30 +10,18 @@ makes browsers hold it to that. The same input gives the same page, byte for byt
 
 import base64
 from collections.abc import Mapping
-from datetime import date
 from functools import cache
-from numbers import Integral, Real
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from segmentation_pipeline.reporting import wording
+from segmentation_pipeline.reporting import model_card, page_tables, wording
 from segmentation_pipeline.reporting.captions import CAPTIONS
-from segmentation_pipeline.reporting.data import FEATURES, NET_ZERO_SEGMENT_ID, SCALES, ReportData, in_display_order
+from segmentation_pipeline.reporting.data import FEATURES, RECENT_DAYS, SCORES, ReportData, in_display_order
+from segmentation_pipeline.reporting.indices import INDICES
 from segmentation_pipeline.reporting.palette import hex_or_neutral
 
 _TEMPLATE = "segment_report.html.j2"
-_CARD_LABELS = {"k": "Segments (k)", "as_of": "Fitted as of"}
-_STATISTICS = (
-    ("quantile", "0.05"),
-    ("quantile", "0.5"),
-    ("quantile", "0.95"),
-    ("moment", "mean"),
-    ("moment", "standard_deviation"),
-    ("moment", "skewness"),
-    ("moment", "kurtosis"),
-    ("moment", "share_at_edge"),
-)
 
 
 def render(data: ReportData, images: Mapping[str, bytes]) -> str:
@@ -55,13 +44,27 @@ def render(data: ReportData, images: Mapping[str, bytes]) -> str:
             report=data,
             captions=CAPTIONS,
             images={slug: base64.b64encode(png).decode("ascii") for slug, png in images.items()},
-            totals=_totals(data),
-            segments=_records(in_display_order(data.profiles)),
-            diagnostics=_records(data.k_diagnostics.sort_values(["algorithm", "k"], kind="stable")),
-            choice=_choice(data.k_diagnostics),
-            reasons=_records(data.reasons.sort_values(["rows", "reason"], ascending=[False, True])),
-            feature_rows=_feature_rows(data.exploration),
-            card=_card_rows(data.model),
+            totals=page_tables.totals(data),
+            segments=page_tables.records(in_display_order(data.profiles)),
+            recent_days=RECENT_DAYS,
+            choice=page_tables.choice(data.k_diagnostics),
+            disagreement=page_tables.disagreement(data.k_diagnostics),
+            votes=page_tables.votes_by_algorithm(data.k_diagnostics),
+            candidates=page_tables.candidates(data.k_diagnostics),
+            indices=INDICES,
+            compared_with=pd.Timestamp(data.migration["compared_with"].iloc[0]) if len(data.migration) else None,
+            migration=page_tables.migration_summary(data.migration),
+            flows=page_tables.largest_flows(data.migration),
+            rfm_groups=page_tables.records(data.rfm_groups),
+            score_thresholds=page_tables.score_thresholds(data.score_cuts, data.currency),
+            score_table=page_tables.score_table(data.exploration),
+            scores=SCORES,
+            feature_rows=page_tables.feature_rows(data.exploration),
+            features=FEATURES,
+            outliers=page_tables.outliers(data.exploration, data.currency),
+            drift=page_tables.drift_rows(data.drift),
+            reasons=page_tables.records(data.reasons.sort_values(["rows", "reason"], ascending=[False, True])),
+            card=model_card.rows(data.model),
         )
     )
 
@@ -85,6 +88,7 @@ def environment() -> Environment:
         share=wording.share,
         quantity=wording.quantity,
         days_ago=wording.days_ago,
+        change=wording.change,
         long_date=wording.long_date,
         sentence=wording.sentence,
         humanised=wording.humanised,
@@ -92,73 +96,7 @@ def environment() -> Environment:
         feature_name=wording.feature_name,
         feature_label=wording.feature_label,
         algorithm_name=wording.algorithm_name,
+        is_absent=wording.is_absent,
         color=hex_or_neutral,
     )
     return environment
-
-
-def _records(frame: pd.DataFrame) -> list[dict[str, object]]:
-    return [{str(column): value for column, value in row.items()} for row in frame.to_dict("records")]
-
-
-def _totals(data: ReportData) -> dict[str, float]:
-    """Column totals for the headline; `unaccounted` is 0 when every row is accepted or quarantined."""
-    days, profiles = data.days, data.profiles
-    raw, accepted, quarantined = (int(days[f"{kind}_rows"].sum()) for kind in ("raw", "accepted", "quarantined"))
-    is_net_zero = profiles["segment_id"] == NET_ZERO_SEGMENT_ID
-    return {
-        "customers": int(profiles["customers"].sum()),
-        "net_zero_customers": int(profiles.loc[is_net_zero, "customers"].sum()),
-        "segments": int((~is_net_zero).sum()),
-        "revenue": float(days["revenue"].sum()),
-        "raw": raw,
-        "accepted": accepted,
-        "quarantined": quarantined,
-        "quarantined_share": quarantined / raw if raw else float("nan"),
-        "unaccounted": raw - accepted - quarantined,
-        "days": (data.as_of - data.first_day).days + 1,
-    }
-
-
-def _choice(diagnostics: pd.DataFrame) -> str:
-    """Why this number of segments: the sentence that every row of the diagnostics carries."""
-    return wording.sentence(diagnostics["reason"].iloc[0]) if len(diagnostics) else "No diagnostics were recorded."
-
-
-def _feature_rows(exploration: pd.DataFrame) -> list[dict[str, object]]:
-    """One row per feature and scale: its statistics as text, in the order of `_STATISTICS`."""
-    keys = exploration[["feature", "scale", "measure", "item"]].itertuples(index=False, name=None)
-    values = dict(zip(keys, exploration["value"], strict=True))
-    return [
-        {
-            "feature": feature,
-            "scale": scale,
-            "cells": [
-                (wording.share if item == "share_at_edge" else wording.number)(
-                    values.get((feature, scale, measure, item), float("nan"))
-                )
-                for measure, item in _STATISTICS
-            ],
-        }
-        for feature in FEATURES
-        for scale in SCALES
-    ]
-
-
-def _card_rows(model: Mapping[str, object]) -> list[tuple[str, str]]:
-    """The model card as label and text, in the order the card gives."""
-    return [(_CARD_LABELS.get(key, wording.humanised(key)), _card_text(key, value)) for key, value in model.items()]
-
-
-def _card_text(key: str, value: object) -> str:
-    if key == "algorithm":
-        return wording.algorithm_name(value)
-    if isinstance(value, (list, tuple)):
-        return ", ".join(wording.feature_name(item) for item in value)
-    if isinstance(value, date):
-        return wording.long_date(value)
-    if isinstance(value, Integral):
-        return wording.count(int(value))
-    if isinstance(value, Real):
-        return wording.fixed(float(value), 3)
-    return wording.sentence(value)

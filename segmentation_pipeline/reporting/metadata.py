@@ -22,8 +22,8 @@ def image(png: bytes) -> dg.MarkdownMetadataValue:
     """A figure that the Dagster UI shows as an image.
 
     Args:
-        png: PNG bytes; draw them with `figures.png_bytes(figure, figures.UI_DPI)`, since every materialization keeps
-            its images in the event log.
+        png: PNG bytes; make them small with `figures.previews`, since every materialization keeps its images in the event
+            log.
     """
     return dg.MetadataValue.md(f"![figure](data:image/png;base64,{base64.b64encode(png).decode('ascii')})")
 

@@ -1,9 +1,10 @@
 """Figures about the model: how many segments, and how clearly they separate.
 
-Belongs here: diagnostics of the number of segments and the scatter of customers.
+Belongs here: diagnostics of the number of segments, what each index says, and the scatter of customers.
 Does not: what the segments are like (segment_figures.py).
 """
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,9 +12,12 @@ from matplotlib.figure import Figure
 from segmentation_pipeline.reporting import wording
 from segmentation_pipeline.reporting.data import ReportData, in_display_order
 from segmentation_pipeline.reporting.figure_theme import blank, count_axis, decimal_axis, say, themed, wrapped
-from segmentation_pipeline.reporting.palette import INK, NEUTRAL, SERIES, hex_or_neutral
+from segmentation_pipeline.reporting.indices import INDICES, Index, algorithms, numbers, votes_of
+from segmentation_pipeline.reporting.palette import ACCEPTED, INK, NEUTRAL, SERIES, VOTE, hex_or_neutral
 
 _SERIES_MARKERS = ("o", "s", "^", "D", "v", "P")
+_CHOICE_DASHES = (0, (4, 3))
+_PANELS_PER_ROW = 4
 _SEGMENT_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*")
 
 
@@ -55,10 +59,56 @@ def _diagnostic(axes: Axes, diagnostics: pd.DataFrame, metric: str) -> None:
     axes.plot(elbows["k"], elbows[metric], "o", mfc="none", mec=INK, mew=1.3, markersize=15, zorder=3, label="elbow")
     for chosen in diagnostics[diagnostics["is_chosen"].astype(bool)].itertuples():
         name = f"chosen: {wording.algorithm_name(chosen.algorithm)}, {chosen.k} segments"
-        axes.axvline(float(str(chosen.k)), color=INK, linewidth=1.2, linestyle=(0, (4, 3)), zorder=1, label=name)
+        axes.axvline(float(str(chosen.k)), color=INK, linewidth=1.2, linestyle=_CHOICE_DASHES, zorder=1, label=name)
     axes.set_xticks(sorted(diagnostics["k"].unique()))
     axes.set_xlabel("number of segments (k)")
     axes.margins(0.08, 0.12)
+    axes.grid(visible=False, axis="x")
+
+
+@themed
+def index_votes(data: ReportData) -> Figure:
+    """Each index over k for the chosen algorithm, with its own vote and the choice."""
+    diagnostics = data.k_diagnostics
+    shown = diagnostics[diagnostics["algorithm"].isin(algorithms(diagnostics)[:1])].sort_values("k")
+    known = [index for index in INDICES if index.vote and shown[index.column].notna().any()]
+    if not known:
+        figure = blank(1.2)
+        say(figure.subplots(), "No index was recorded.")
+        return figure
+    rows = -(-len(known) // _PANELS_PER_ROW)
+    figure = blank(0.7 + 2.1 * rows)
+    grid = figure.subplots(rows, min(len(known), _PANELS_PER_ROW), sharex=True, squeeze=False)
+    votes = votes_of(shown, shown["algorithm"].iloc[0])
+    for axes in grid.flat[len(known) :]:
+        axes.set_axis_off()
+    for axes, index in zip(grid.flat, known, strict=False):
+        _index_panel(axes, shown, index, votes.get(index.vote, []))
+    grid.flat[0].set_xticks(sorted(shown["k"].unique()))
+    for axes in grid.flat[max(0, len(known) - grid.shape[1]) : len(known)]:
+        axes.tick_params(labelbottom=True)
+        axes.set_xlabel("segments (k)")
+    handles = {label: line for axes in grid.flat for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=3)
+    return figure
+
+
+def _index_panel(axes: Axes, shown: pd.DataFrame, index: Index, votes: list[int]) -> None:
+    values = shown[index.column].to_numpy(dtype=float)
+    axes.plot(shown["k"], values, "o-", color=ACCEPTED, linewidth=1.6, markersize=4)
+    if index.column == "gap":
+        errors = shown["gap_standard_error"].to_numpy(dtype=float)
+        axes.vlines(shown["k"], values - errors, values + errors, color=ACCEPTED, linewidth=1.2)
+    voted = np.isin(shown["k"], votes)
+    axes.plot(shown["k"][voted], values[voted], "D", color=VOTE, markersize=9, mec=INK, label="its own vote", zorder=4)
+    for row in shown[shown["is_chosen"].astype(bool)].itertuples():
+        name = f"chosen: {wording.algorithm_name(row.algorithm)}, {row.k} segments"
+        axes.axvline(float(str(row.k)), color=INK, linewidth=1.2, linestyle=_CHOICE_DASHES, zorder=1, label=name)
+    title = "Inertia (elbow)" if index.column == "inertia" else index.title
+    axes.set_title(f"{title}\n{f'says {numbers(votes)}' if votes else 'has no vote'}", fontsize=10)
+    axes.set_ylabel(index.better, fontsize=9)
+    axes.margins(0.08, 0.14)
+    count_axis(axes, "y", ticks=4)
     axes.grid(visible=False, axis="x")
 
 

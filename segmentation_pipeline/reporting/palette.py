@@ -17,6 +17,12 @@ QUARANTINED = "#d55e00"
 QUARANTINED_SOFT = "#f4c7a5"
 REVENUE = "#009e73"
 
+VOTE = "#d55e00"
+WARN = "#b97a00"
+ACT = "#9c2f00"
+SHADES = "Blues"
+"""The colour map of heat maps: one hue, light to dark, so that it survives a black-and-white printer."""
+
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 """Okabe & Ito (2008): told apart with any common colour vision."""
 

@@ -1,19 +1,31 @@
-"""Figures about the segments: how large they are, and what sets them apart.
+"""Figures about the segments and RFM groups: how large they are, and what sets them apart.
 
 Belongs here: what a marketer needs to see.
-Does not: how the segments were found (model_figures.py).
+Does not: how the segments were found (model_figures.py), who moved between them (change_figures.py).
 """
+
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from segmentation_pipeline.reporting import wording
-from segmentation_pipeline.reporting.data import FEATURES, ReportData, in_display_order
-from segmentation_pipeline.reporting.figure_theme import bare_value_axis, blank, count_axis, say, themed, wrapped
-from segmentation_pipeline.reporting.palette import INK, MUTED, hex_or_neutral
+from segmentation_pipeline.reporting.data import FEATURES, SCORES, ReportData, in_display_order
+from segmentation_pipeline.reporting.figure_theme import (
+    bare_value_axis,
+    blank,
+    count_axis,
+    say,
+    shade_text_color,
+    themed,
+    wrapped,
+)
+from segmentation_pipeline.reporting.palette import GRID, INK, MUTED, SHADES, hex_or_neutral
 
+_TILE_CHARACTERS = 20
 _DIRECTIONS = {
     "recency_days": "further left: bought more recently",
     "frequency": "further right: orders more often",
@@ -106,6 +118,56 @@ def _profile_panel(axes: Axes, profiles: pd.DataFrame, feature: str, currency: s
     axes.set_xlabel(_DIRECTIONS[feature])
     count_axis(axes, "x", ticks=5)
     axes.grid(visible=False, axis="y")
+
+
+@themed
+def rfm_grid(data: ReportData) -> Figure:
+    """A tile per recency and value score, shaded by customers, with dark lines between the groups."""
+    tiles = data.rfm_grid.dropna(subset=["recency_score", "value_score"])
+    figure = blank(1.2 if tiles.empty else 5.0)
+    axes = figure.subplots()
+    if tiles.empty:
+        say(axes, "No customer has scores yet.")
+        return figure
+    places = [
+        (int(value), int(recency)) for value, recency in zip(tiles["value_score"], tiles["recency_score"], strict=True)
+    ]
+    customers = dict(zip(places, tiles["customers"].fillna(0).astype(float), strict=True))
+    groups = dict(zip(places, tiles["rfm_group"], strict=True))
+    most = max(1.0, *customers.values())
+    shades = np.array([[customers.get((value, recency), np.nan) / most for value in SCORES] for recency in SCORES])
+    axes.set_facecolor(GRID)
+    axes.pcolormesh(SCORES, SCORES, np.ma.masked_invalid(shades), cmap=SHADES, vmin=0, vmax=1, ec="white", lw=1)
+    for (value, recency), group in groups.items():
+        color = shade_text_color(customers[value, recency] / most)
+        name = wrapped(group, _TILE_CHARACTERS)
+        axes.text(value, recency - 0.08, name, ha="center", va="top", fontsize=9, color=color, linespacing=1.05)
+        count = wording.count(customers[value, recency])
+        axes.text(value, recency + 0.18, count, ha="center", va="center", fontsize=12, fontweight="bold", color=color)
+    for value, recency in (
+        (value, recency) for value in SCORES for recency in SCORES if (value, recency) not in groups
+    ):
+        axes.text(value, recency, "nobody", ha="center", va="center", fontsize=9, color=MUTED)
+    axes.add_collection(LineCollection(_group_borders(groups), colors=INK, linewidths=1.6, capstyle="projecting"))
+    axes.set_xticks(SCORES)
+    axes.set_yticks(SCORES)
+    axes.tick_params(length=0)
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    axes.set_xlabel("value score (5: orders most often and spends most)")
+    axes.set_ylabel("recency score (5: bought most recently)")
+    return figure
+
+
+def _group_borders(groups: Mapping[tuple[int, int], object]) -> list[tuple[tuple[float, float], tuple[float, float]]]:
+    """The edges between neighbouring tiles of different groups."""
+    borders = []
+    for (value, recency), group in groups.items():
+        if groups.get((value + 1, recency), group) != group:
+            borders.append(((value + 0.5, recency - 0.5), (value + 0.5, recency + 0.5)))
+        if groups.get((value, recency + 1), group) != group:
+            borders.append(((value - 0.5, recency + 0.5), (value + 0.5, recency + 0.5)))
+    return borders
 
 
 def _name_rows(axes: Axes, profiles: pd.DataFrame) -> None:

@@ -4,7 +4,7 @@ Belongs here: value -> text, the same in figures, page and UI.
 Does not: the sentences about figures (captions.py) or the page's own text (templates/).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from types import MappingProxyType
 
@@ -91,9 +91,27 @@ def long_date(day: date) -> str:
     return f"{day.day} {day:%B %Y}"
 
 
+def change(value: float) -> str:
+    """A change in a number of things with its sign, such as "+12"; none is "no change"."""
+    if is_absent(value):
+        return ABSENT
+    return "no change" if count(value) == "0" else f"{'+' if value > 0 else ''}{count(value)}"
+
+
+def signed(value: float, decimals: int) -> str:
+    """A number with its sign even where it is above zero, such as "+1.5"."""
+    text = fixed(value, decimals)
+    return f"+{text}" if not is_absent(value) and value > 0 and text.strip("0.") else text
+
+
 def sentence(text: object) -> str:
     """Text as given, or a dash where there is none."""
     return ABSENT if is_absent(text) or not str(text).strip() else str(text)
+
+
+def listed(parts: Sequence[str]) -> str:
+    """Parts as a sentence lists them, such as "a, b and c"."""
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 
 def humanised(identifier: object) -> str:
@@ -123,3 +141,8 @@ def feature_value(feature: str, value: float, currency: str) -> str:
     if feature == "monetary":
         return money(value, currency)
     return quantity(value, {"recency_days": "day", "frequency": "order"}.get(feature, feature))
+
+
+def drifting(kind: object, name: object) -> str:
+    """What a drift is measured of, such as "Recency" or "Segment sizes"."""
+    return "Segment sizes" if kind == "segments" else feature_name(name)

@@ -59,7 +59,10 @@ class Freshness:
     def recipes(self) -> dict[str, Made]:
         """Every daily asset and what it is made from."""
         settings = self._settings
-        how = {name: getattr(settings, name).model_dump_json() for name in ("cleaning", "rfm", "model")}
+        how = {
+            name: getattr(settings, name).model_dump_json()
+            for name in ("cleaning", "rfm", "model", "migration", "drift")
+        }
         returned = settings.source.measure + how["rfm"]
         mapping = settings.source.columns.model_dump_json() + settings.timezone
         reporting = f"{settings.shop}:{settings.currency}"
@@ -72,10 +75,19 @@ class Freshness:
             "rfm_features": Made({"customer_orders": WHOLE_HISTORY, "customer_returns": WHOLE_HISTORY}, returned),
             "feature_exploration": Made({"rfm_features": 0}, how["model"]),
             "customer_segments": Made({"rfm_features": 0}, MODEL_IN_FORCE),
-            "segment_profiles": Made({"customer_segments": 0}),
+            "segment_migration": Made(
+                {"customer_segments": 0, "customer_orders": WHOLE_HISTORY, "customer_returns": WHOLE_HISTORY},
+                how["migration"],
+            ),
+            "segment_drift": Made({"rfm_features": 0, "customer_segments": 0}, how["drift"]),
+            "segment_profiles": Made(
+                {"rfm_features": 0, "customer_segments": 0, "segment_migration": 0}, settings.currency
+            ),
             REPORT: Made(
                 {
                     "segment_profiles": 0,
+                    "segment_migration": 0,
+                    "segment_drift": 0,
                     "feature_exploration": 0,
                     "clean_transactions": WHOLE_HISTORY,
                     "quarantined_transactions": WHOLE_HISTORY,

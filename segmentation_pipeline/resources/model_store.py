@@ -5,6 +5,7 @@ Belongs here: a model's files and how they become visible. Does not: what a mode
     <lake>/segmentation_model/version=0001/segments.parquet    centres, scaling, names: `schema.SEGMENTATION_MODEL`
                                           /score_cuts.parquet  feature, place, cut
                                           /components.parquet  directions of the scatter plot
+                                          /reference.parquet   bins of the customers it was fitted on, for drift
                                           /k_diagnostics.parquet  how its k was chosen
                                           /card.json           when, from what and how it was fitted
     <lake>/segmentation_model/in_force.json                    {"version": 1}
@@ -13,13 +14,18 @@ Belongs here: a model's files and how they become visible. Does not: what a mode
 import json
 import shutil
 import uuid
+from dataclasses import asdict
+from datetime import UTC, datetime
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from upath import UPath
 
 from segmentation_pipeline.core.clustering.preprocessing import Scaling
 from segmentation_pipeline.core.clustering.scoring import Segment, SegmentationModel, model_table
+from segmentation_pipeline.core.drift import Bin
 from segmentation_pipeline.errors import PipelineError
 
 
@@ -57,24 +63,32 @@ class ModelStore:
         pointer = self.root / "in_force.json"
         return pointer.read_text() if pointer.exists() else ""
 
-    def save(self, model: SegmentationModel, diagnostics: pd.DataFrame) -> int:
+    def save(self, model: SegmentationModel, diagnostics: pd.DataFrame, promotion: str) -> int:
         """Store a model as a new version, whole or not at all, and return its number. It is not in force yet.
 
         Args:
             model: What to store.
             diagnostics: `schema.K_DIAGNOSTICS`, from which its k was chosen.
+            promotion: Whether it is to be put in force, and why, for the card.
         """
         version = max(self.versions(), default=0) + 1
         staged = self.root / f".{uuid.uuid4().hex}"
         staged.mkdir(parents=True)
         try:
             _write(staged, model, version)
+            card = {**model.card, "promotion": promotion, "saved_at": datetime.now(UTC).isoformat(timespec="seconds")}
+            (staged / "card.json").write_text(json.dumps(card, indent=2, sort_keys=True))
             diagnostics.to_parquet(str(staged / "k_diagnostics.parquet"), index=False, compression="zstd")
             staged.rename(self._folder(version))
         except BaseException:
             shutil.rmtree(str(staged), ignore_errors=True)
             raise
         return version
+
+    def next_segment_id(self) -> int:
+        """The first segment id that no version ever gave out, so that ids of retired segments stay retired."""
+        tables = (pd.read_parquet(str(self._folder(version) / "segments.parquet")) for version in self.versions())
+        return max((int(table["segment_id"].max()) for table in tables), default=0) + 1
 
     def put_in_force(self, version: int) -> None:
         """Swap the pointer in one step: a reader sees the old version or the new one."""
@@ -88,6 +102,7 @@ class ModelStore:
         table = pd.read_parquet(str(folder / "segments.parquet"))
         cuts = pd.read_parquet(str(folder / "score_cuts.parquet"))
         components = pd.read_parquet(str(folder / "components.parquet"))
+        reference = pq.read_table(str(folder / "reference.parquet")).to_pylist()
         first = table[table["segment_id"] == table["segment_id"].min()]
         return SegmentationModel(
             scalings=tuple(
@@ -98,6 +113,7 @@ class ModelStore:
             score_cuts={str(feature): tuple(rows["cut"]) for feature, rows in cuts.groupby("feature", sort=False)},
             components=components.drop(columns="variance_share").to_numpy(),
             component_shares=(components["variance_share"][0], components["variance_share"][1]),
+            reference=tuple(Bin(**row) for row in reference),
             card=json.loads((folder / "card.json").read_text()),
         )
 
@@ -112,7 +128,7 @@ class ModelStore:
 def _segment(rows: pd.DataFrame) -> Segment:
     first = rows.iloc[0]
     centre = tuple(float(place) for place in rows["centre"])
-    return Segment(int(first["segment_id"]), first["segment"], first["color"], first["recommendation"], centre)
+    return Segment(int(first["segment_id"]), first["segment"], first["color"], first["action"], centre)
 
 
 def _write(folder: UPath, model: SegmentationModel, version: int) -> None:
@@ -125,5 +141,6 @@ def _write(folder: UPath, model: SegmentationModel, version: int) -> None:
     components["variance_share"] = model.component_shares
     model_table(model, version).to_parquet(str(folder / "segments.parquet"), index=False, compression="zstd")
     pd.DataFrame(cuts).to_parquet(str(folder / "score_cuts.parquet"), index=False, compression="zstd")
+    reference = pa.Table.from_pylist([asdict(each) for each in model.reference])
+    pq.write_table(reference, str(folder / "reference.parquet"), compression="zstd")
     components.to_parquet(str(folder / "components.parquet"), index=False, compression="zstd")
-    (folder / "card.json").write_text(json.dumps(dict(model.card), indent=2, sort_keys=True))

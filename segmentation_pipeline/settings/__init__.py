@@ -9,9 +9,11 @@ from segmentation_pipeline.settings.loading import (
     CONFIG_VARIABLE,
     DEFAULT_CONFIG,
     ConfigurationError,
+    chosen_for_one_run,
     load,
     load_configured,
 )
+from segmentation_pipeline.settings.model import Drift, Feature, Migration, Model
 from segmentation_pipeline.settings.quality import OwnExpectation, Quality, Severity
 from segmentation_pipeline.settings.section import Section
 from segmentation_pipeline.settings.shop import (
@@ -19,8 +21,6 @@ from segmentation_pipeline.settings.shop import (
     Cleaning,
     Columns,
     Engine,
-    Feature,
-    Model,
     Rfm,
     Schedule,
     Settings,
@@ -36,8 +36,10 @@ __all__ = [
     "Cleaning",
     "Columns",
     "ConfigurationError",
+    "Drift",
     "Engine",
     "Feature",
+    "Migration",
     "Model",
     "OwnExpectation",
     "Quality",
@@ -47,6 +49,7 @@ __all__ = [
     "Settings",
     "Severity",
     "Source",
+    "chosen_for_one_run",
     "load",
     "load_configured",
 ]

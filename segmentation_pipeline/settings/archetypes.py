@@ -22,56 +22,56 @@ class Archetype(BaseModel):
     frequency: float
     monetary: float
     color: Annotated[str, Field(pattern=r"^#[0-9A-Fa-f]{6}$")]
-    recommendation: str
+    action: str
 
 
 DEFAULT_ARCHETYPES = (
     Archetype(
         name="VIP Customers", recency=1.0, frequency=1.5, monetary=1.4, color="#0B6E4F",
-        recommendation="Protect: personal service, early access, no discounts needed.",
+        action="Protect: personal service, early access, no discounts needed.",
     ),
     Archetype(
         name="Loyal Mid-Spenders", recency=-0.2, frequency=0.3, monetary=0.4, color="#3A7CA5",
-        recommendation="Grow: bundles and a loyalty programme to raise the value of an order.",
+        action="Grow: bundles and a loyalty programme to raise the value of an order.",
     ),
     Archetype(
         name="Recent Low Spenders", recency=0.8, frequency=-0.3, monetary=-0.5, color="#F2A541",
-        recommendation="Develop: a welcome series and a reason for the next order within 30 days.",
+        action="Develop: a welcome series and a reason for the next order within 30 days.",
     ),
     Archetype(
         name="At-Risk / Churned", recency=-0.8, frequency=-0.8, monetary=-0.8, color="#B23A48",
-        recommendation="Win back: one reactivation offer, then stop spending on those who do not answer.",
+        action="Win back: one reactivation offer, then stop spending on those who do not answer.",
     ),
     Archetype(
         name="Lapsing Big Spenders", recency=-0.7, frequency=0.9, monetary=1.2, color="#7A4B94",
-        recommendation="Call: find out why they stopped; a return of one is worth many new customers.",
+        action="Call: find out why they stopped; a return of one is worth many new customers.",
     ),
     Archetype(
         name="New Customers", recency=1.3, frequency=-1.0, monetary=-0.2, color="#F6D55C",
-        recommendation="Welcome: make the second order easy; most value is decided here.",
+        action="Welcome: make the second order easy; most value is decided here.",
     ),
     Archetype(
         name="One-Time Big Spenders", recency=-0.3, frequency=-1.0, monetary=0.8, color="#8D6A9F",
-        recommendation="Follow up: show what goes with what they bought.",
+        action="Follow up: show what goes with what they bought.",
     ),
     Archetype(
         name="Frequent Bargain Buyers", recency=0.4, frequency=0.8, monetary=-0.6, color="#5FAD56",
-        recommendation="Steer: minimum order values and multi-buys instead of discounts.",
+        action="Steer: minimum order values and multi-buys instead of discounts.",
     ),
     Archetype(
         name="Champions", recency=1.3, frequency=2.2, monetary=2.2, color="#06402B",
-        recommendation="Honour: ask for reviews and referrals; invite them to choose new products.",
+        action="Honour: ask for reviews and referrals; invite them to choose new products.",
     ),
     Archetype(
         name="Fading Regulars", recency=-0.6, frequency=0.2, monetary=0.0, color="#C06C84",
-        recommendation="Remind: replenishment messages at their own interval between orders.",
+        action="Remind: replenishment messages at their own interval between orders.",
     ),
     Archetype(
         name="Promising Customers", recency=0.5, frequency=0.1, monetary=0.1, color="#4FB0C6",
-        recommendation="Encourage: show the best sellers of what they bought first.",
+        action="Encourage: show the best sellers of what they bought first.",
     ),
     Archetype(
         name="Lost Low Spenders", recency=-1.5, frequency=-1.0, monetary=-1.3, color="#6C757D",
-        recommendation="Let go: no paid channels; keep them in the yearly newsletter.",
+        action="Let go: no paid channels; keep them in the yearly newsletter.",
     ),
 )  # fmt: skip

@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsError
 
 from segmentation_pipeline.errors import PipelineError
+from segmentation_pipeline.settings.model import Model
 from segmentation_pipeline.settings.shop import VARIABLE_PREFIX, Settings
 
 CONFIG_VARIABLE = "SEGMENTATION_CONFIG"
@@ -58,6 +59,20 @@ def load(file: Path) -> Settings:
 def load_configured() -> Settings:
     """The settings named by `SEGMENTATION_CONFIG`, or else by the example that `make run` uses."""
     return load(Path(os.environ.get(CONFIG_VARIABLE) or DEFAULT_CONFIG))
+
+
+def chosen_for_one_run(model: Model, **choices: Any) -> Model:
+    """The model section with what one run chooses otherwise; a choice that is None changes nothing.
+
+    Raises:
+        ConfigurationError: A choice is not allowed; the message names it and what is.
+    """
+    given = {name: value for name, value in choices.items() if value is not None}
+    try:
+        return Model.model_validate(model.model_dump() | given)
+    except ValidationError as problem:
+        lines = [f"  {_key(error)}: {_wrong(error)}" for error in problem.errors()]
+        raise ConfigurationError("\n".join(["The run's configuration cannot be used", *lines])) from problem
 
 
 def _filled_in(text: str, file: Path) -> str:

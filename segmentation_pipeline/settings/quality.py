@@ -96,10 +96,6 @@ class Quality(Section):
         14, description="Days since the last order of anybody: more is a warning that the feed has stopped."
     )
     max_segment_share: Share = Field(0.95, description="Share of customers in one segment: more is a warning.")
-    min_stability: Share = Field(
-        0.5,
-        description="Mean adjusted Rand index with models of bootstrap samples: below it a model is not put in force.",
-    )
     severities: dict[str, Severity] = Field(
         default_factory=dict,
         description="Other severities than the default ones, by check: {raw_transactions.volume_is_usual: critical}.",

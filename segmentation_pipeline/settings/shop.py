@@ -12,9 +12,9 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from segmentation_pipeline.settings.archetypes import DEFAULT_ARCHETYPES, Archetype
+from segmentation_pipeline.settings.model import Drift, Migration, Model
 from segmentation_pipeline.settings.quality import Quality
-from segmentation_pipeline.settings.section import Section, Share
+from segmentation_pipeline.settings.section import Section
 
 VARIABLE_PREFIX = "SEGMENTATION_"
 NUMBERS = ("quantity", "unit_price", "amount")
@@ -23,19 +23,6 @@ MEMORY = rf"(\d+(?:\.\d+)?) ?({'|'.join(MEMORY_UNITS)})"
 # Of a raw line while it is cleaned: its text, what was read from it, and its place in the search for copies.
 BYTES_PER_ROW = 1_000
 LEAST_MEMORY_BYTES = 64e6
-
-Feature = Literal[
-    "recency_days",
-    "frequency",
-    "monetary",
-    "tenure_days",
-    "mean_days_between_orders",
-    "average_order_value",
-    "items_per_order",
-    "distinct_products",
-    "return_rate",
-    "recent_revenue_share",
-]
 
 
 class Columns(Section):
@@ -199,42 +186,6 @@ class Rfm(Section):
     )
 
 
-class Model(Section):
-    """How clusters are found, how many, and what the segments are called."""
-
-    features: tuple[Feature, ...] = ("recency_days", "frequency", "monetary")
-    """Features that take part in clustering."""
-    algorithm: Literal["kmeans", "ward"] = "kmeans"
-    """Algorithm of the model; the others are shown for comparison."""
-    min_k: Annotated[int, Field(ge=2)] = 2
-    """Smallest number of segments tried."""
-    max_k: Annotated[int, Field(le=12)] = 8
-    """Largest number of segments tried."""
-    k: Annotated[int, Field(ge=2, le=12)] | None = Field(None, description="Overrides the policy's choice.")
-    sample_rows: Annotated[int, Field(ge=100)] = Field(20_000, description="Customers scikit-learn sees at most.")
-    seed: int = 42
-    """Of the sample and the starts of k-means."""
-    restarts: Annotated[int, Field(ge=1)] = 10
-    """Starts of k-means, of which the best is kept."""
-    winsor_share: Annotated[float, Field(ge=0, lt=0.25)] = Field(0.005, description="Cut at each end before scaling.")
-    min_segment_share: Share = Field(0.02, description="A k with a smaller segment is vetoed.")
-    min_silhouette: Annotated[float, Field(ge=-1, le=1)] = Field(0.25, description="A k below it is vetoed.")
-    archetypes: tuple[Archetype, ...] = DEFAULT_ARCHETYPES
-    """Names segments can get, general ones first: name, color, recommendation, and standardised recency, frequency, monetary."""
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if self.min_k > self.max_k:
-            raise ValueError(f"min_k ({self.min_k}) is above max_k ({self.max_k})")
-        if len({archetype.name for archetype in self.archetypes}) != len(self.archetypes):
-            raise ValueError("archetypes: every name may be given once")
-        if len(self.archetypes) < max(self.max_k, self.k or 0):
-            raise ValueError(f"archetypes: {len(self.archetypes)} names do not cover max_k = {self.max_k} segments")
-        if not self.features or len(set(self.features)) != len(self.features):
-            raise ValueError("features: give each at most once, and at least one")
-        return self
-
-
 class Schedule(Section):
     """When the night's run starts, in the shop's time zone."""
 
@@ -271,6 +222,8 @@ class Settings(BaseSettings):
     cleaning: Cleaning = Cleaning()
     rfm: Rfm = Rfm()
     model: Model = Model()
+    migration: Migration = Migration()
+    drift: Drift = Drift()
     quality: Quality = Quality()
     schedule: Schedule = Schedule()
 

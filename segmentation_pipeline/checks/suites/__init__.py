@@ -25,6 +25,8 @@ DECLARED = {
     "k_diagnostics": segments.k_diagnostics,
     "segmentation_model": segments.segmentation_model,
     "customer_segments": segments.customer_segments,
+    "segment_migration": segments.segment_migration,
+    "segment_drift": segments.segment_drift,
     "segment_profiles": segments.segment_profiles,
 }
 

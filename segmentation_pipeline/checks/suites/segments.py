@@ -18,7 +18,7 @@ from segmentation_pipeline.checks.expectations import (
 from segmentation_pipeline.settings import Settings
 
 SUM_OF_SHARES = (1 - 1e-9, 1 + 1e-9)
-ONE_MEASURE = ["quantile", "moment", "histogram", "correlation"]
+ONE_MEASURE = ["quantile", "moment", "histogram", "correlation", "outlier", "score_table"]
 
 
 def feature_exploration(_settings: Settings) -> list[Expectation]:
@@ -72,9 +72,13 @@ def segmentation_model(settings: Settings) -> list[Expectation]:
         between("segments_are_apart", "silhouette", floor.min_silhouette, None, "critical",
                 Advice("Segments that overlap say little about a customer.",
                        kept + "Read k_diagnostics; set model.k, or lower model.min_silhouette.")),
-        between("segments_are_stable", "stability", settings.quality.min_stability, None, "critical",
+        between("segments_are_stable", "stability", floor.min_stability, None, "critical",
                 Advice("Segments that change when the customers are drawn again would change from refit to refit.",
-                       kept + "Choose another k or algorithm, or lower quality.min_stability.")),
+                       kept + "Choose another k or algorithm, or lower model.min_stability.")),
+        between("agrees_with_model_in_force", "agreement", floor.min_agreement, None, "critical",
+                Advice("A model that parts the same customers quite differently means that the data broke, or the shop changed.",
+                       kept + "Look at rfm_features and segment_drift of the day for what changed; if it is real, run "
+                       "refit_model with promote: always.")),
     ]  # fmt: skip
 
 
@@ -98,6 +102,35 @@ def customer_segments(settings: Settings) -> list[Expectation]:
         at_most("no_segment_has_everybody", "largest_segment_share", settings.quality.max_segment_share, "warning",
                 Advice("When nearly everybody is in one segment, the model no longer tells customers apart.",
                        "Run refit_model on this day, and compare k_diagnostics with those of the model in force.")),
+    ]  # fmt: skip
+
+
+def segment_migration(_settings: Settings) -> list[Expectation]:
+    """What must hold of the flows between two days, against the day's snapshot."""
+    again = "Materialize customer_segments and segment_migration of the day again, in one run."
+    return [
+        none_of("everybody_came_from_somewhere", "uncompared_customers",
+                Advice("The flows into the segments are all customers of the segments.", again)),
+        equal("revenue_of_flows_is_that_of_segments", "uncompared_revenue", "no_revenue",
+              Advice("The flows carry every penny of the day's segments.", again)),
+        none_of("nobody_is_gone", "customers_gone",
+                Advice("A customer who was known on the earlier day is known on every later one.",
+                       "See whether files were removed from the source; run the pipeline over all days again.")),
+    ]  # fmt: skip
+
+
+def segment_drift(settings: Settings) -> list[Expectation]:
+    """How far the customers may move from those the model was fitted on."""
+    limits = settings.drift
+    return [
+        unique("each_is_measured_once", ["date", "kind", "name"],
+               Advice("Two indices of one feature contradict each other.", "Materialize segment_drift of the day again.")),
+        at_most("customers_are_as_when_fitted", "drifted_psi", limits.warn, "warning",
+                Advice("The customers are no longer distributed as when the model was fitted.",
+                       "Watch it; in the report, see which feature moves. Raise drift.warn if this is the season.")),
+        at_most("model_still_fits", "drifted_psi", limits.act, "warning",
+                Advice("The customers have changed so much that the segments mean something else now.",
+                       "Run refit_model; it is put in force if it is better.")),
     ]  # fmt: skip
 
 

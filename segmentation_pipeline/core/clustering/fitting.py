@@ -3,21 +3,31 @@
 Belongs here: the algorithms behind one function. Does not: choosing k (selection.py), naming (core/naming.py).
 """
 
+import warnings
 from dataclasses import dataclass
-from typing import Literal
+from functools import cache
+from typing import Any, Literal
 
 import numpy as np
 
-Algorithm = Literal["kmeans", "ward"]
+Algorithm = Literal["kmeans", "bisecting_kmeans", "ward", "gaussian_mixture"]
+
+MIXTURE_RESTARTS = 2
+# Of a mixture's component, in standardised units: without a floor, one shrinks onto the many customers with one order.
+LEAST_VARIANCE = 0.01
 
 
 @dataclass(frozen=True)
 class Clusters:
-    """Centres (k, features), the nearest centre of each sampled customer, and the sum of squared distances to it."""
+    """Centres (k, features), the nearest centre of each sampled customer, and the sum of squared distances to it.
+
+    `bic` is the Bayesian information criterion (Schwarz 1978; lower is better) of an algorithm that has a likelihood.
+    """
 
     centres: np.ndarray
     labels: np.ndarray
     inertia: float
+    bic: float | None = None
 
     @property
     def shares(self) -> np.ndarray:
@@ -34,15 +44,25 @@ def squared_distances(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
     return np.asarray(((points[:, None, :] - centres[None, :, :]) ** 2).sum(axis=2))
 
 
+@cache
+def _threads() -> Any:
+    """What limits the threads of numerical libraries; looking for these takes longer than fitting."""
+    import sklearn.cluster  # noqa: F401, so that its libraries are found
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
 class Fitter:
     """Clusters one sample for any k; what does not depend on k is computed once.
 
     Args:
         points: (customers, features) standardised coordinates.
-        algorithm: `kmeans` (Lloyd 1982, k-means++ starts of Arthur & Vassilvitskii 2007) or `ward` (Ward 1963, by
-            fastcluster in memory proportional to the sample).
+        algorithm: `kmeans` (Lloyd 1982, k-means++ starts of Arthur & Vassilvitskii 2007), `bisecting_kmeans` (Steinbach,
+            Karypis & Kumar 2000), `ward` (Ward 1963, by fastcluster in memory proportional to the sample) or
+            `gaussian_mixture` (Dempster, Laird & Rubin 1977, full covariances).
         seed: Of the starts.
-        restarts: Starts of which the best is kept.
+        restarts: Starts of which the best is kept; of a mixture, two at most.
     """
 
     def __init__(self, points: np.ndarray, algorithm: Algorithm, seed: int, restarts: int) -> None:
@@ -55,22 +75,47 @@ class Fitter:
     def fit(self, k: int) -> Clusters:
         """Find k clusters, ordered by their centres so that label numbers do not depend on the start.
 
-        Every customer belongs to its nearest centre, also after Ward, for that is how the whole base is scored.
+        Every customer belongs to its nearest centre, also after Ward or a mixture, for that is how the whole base is
+        scored.
         """
-        centres = self._ward_centres(k) if self._merges is not None else self._kmeans_centres(k)
+        bic = None
+        with _threads().limit(
+            limits=1
+        ):  # sums in one order, so that the last bit does not depend on the machine's load
+            if self.algorithm == "kmeans":
+                centres = self._kmeans_centres(k)
+            elif self.algorithm == "bisecting_kmeans":
+                centres = self._bisecting_centres(k)
+            elif self.algorithm == "ward":
+                centres = self._ward_centres(k)
+            else:
+                centres, bic = self._mixture_centres(k)
         centres = centres[np.lexsort(centres.T)]
         squared = squared_distances(self.points, centres)
-        return Clusters(centres, squared.argmin(axis=1), float(squared.min(axis=1).sum()))
+        return Clusters(centres, squared.argmin(axis=1), float(squared.min(axis=1).sum()), bic)
 
     def _kmeans_centres(self, k: int) -> np.ndarray:
         from sklearn.cluster import KMeans
-        from threadpoolctl import threadpool_limits
 
-        with threadpool_limits(1):  # sums in one order, so that the last bit does not depend on the machine's load
-            model = KMeans(n_clusters=k, n_init=self.restarts, random_state=self.seed, tol=0, max_iter=1000).fit(
-                self.points
-            )
-        return np.asarray(model.cluster_centers_)
+        model = KMeans(n_clusters=k, n_init=self.restarts, random_state=self.seed, tol=0, max_iter=1000)
+        return np.asarray(model.fit(self.points).cluster_centers_)
+
+    def _bisecting_centres(self, k: int) -> np.ndarray:
+        from sklearn.cluster import BisectingKMeans
+
+        model = BisectingKMeans(n_clusters=k, n_init=self.restarts, random_state=self.seed)
+        return np.asarray(model.fit(self.points).cluster_centers_)
+
+    def _mixture_centres(self, k: int) -> tuple[np.ndarray, float]:
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.mixture import GaussianMixture
+
+        starts = min(self.restarts, MIXTURE_RESTARTS)
+        model = GaussianMixture(k, n_init=starts, random_state=self.seed, reg_covar=LEAST_VARIANCE)
+        with warnings.catch_warnings():  # one that is still moving is a poor fit: its indices show it
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model.fit(self.points)
+        return np.asarray(model.means_), float(model.bic(self.points))
 
     def _linkage(self) -> np.ndarray:
         from fastcluster import linkage_vector

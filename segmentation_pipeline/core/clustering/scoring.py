@@ -15,7 +15,9 @@ from ibis import _
 
 from segmentation_pipeline.core import naming, schema
 from segmentation_pipeline.core.clustering.preprocessing import SCORE_LEVELS, Scaling, transform
+from segmentation_pipeline.core.drift import Bin
 from segmentation_pipeline.core.rfm import has_net_spend
+from segmentation_pipeline.core.rfm_groups import rfm_group
 
 RFM = ("recency_days", "frequency", "monetary")
 
@@ -27,7 +29,7 @@ class Segment:
     segment_id: int
     name: str
     color: str
-    recommendation: str
+    action: str
     centre: tuple[float, ...]
 
 
@@ -37,10 +39,11 @@ class SegmentationModel:
 
     Attributes:
         scalings: One for each feature that takes part in clustering.
-        segments: In order of `segment_id`, which starts at 1.
+        segments: In order of `segment_id`, 1 or more.
         score_cuts: Feature to the four values that divide scores 1 to 5.
         components: (2, features) directions of the largest spread in the sample, for the scatter plot.
         component_shares: Share of the variance along each.
+        reference: How the customers it was fitted on are distributed, to measure drift against.
         card: When, from what and how the model was fitted.
     """
 
@@ -49,6 +52,7 @@ class SegmentationModel:
     score_cuts: Mapping[str, tuple[float, ...]]
     components: np.ndarray
     component_shares: tuple[float, float]
+    reference: tuple[Bin, ...]
     card: Mapping[str, object]
 
     @property
@@ -88,6 +92,7 @@ def customer_segments(features: ir.Table, model: SegmentationModel, version: int
         scored.mutate(
             segment=ibis.cases(*((_.segment_id == number, name) for number, name in names.items())),
             rfm_score=scores[0] + scores[1] + scores[2],
+            rfm_group=rfm_group(scored.recency_score, scored.frequency_score, scored.monetary_score),
         )
     )
 
@@ -131,7 +136,7 @@ def model_table(model: SegmentationModel, version: int) -> pd.DataFrame:
                 "segment_id": segment.segment_id,
                 "segment": segment.name,
                 "color": segment.color,
-                "recommendation": segment.recommendation,
+                "action": segment.action,
                 "feature": scaling.feature,
                 "centre": place,
                 "lower_cut": scaling.lower_cut,

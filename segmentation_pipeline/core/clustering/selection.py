@@ -1,22 +1,21 @@
-"""Selection of k: what each index says for each k, and a declared policy that chooses.
+"""Selection of k: what each index says, and a declared policy that chooses.
 
-Belongs here: diagnostics of a sweep over k, vetoes, the choice and its reason.
-Does not: the algorithms (fitting.py), drawing (reporting/).
+Belongs here: votes, vetoes, the choice and its reason. Does not: the sweep and its indices (diagnostics.py), drawing
+(reporting/).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from segmentation_pipeline.core import schema
-from segmentation_pipeline.core.clustering.fitting import Algorithm, Clusters, Fitter
+from segmentation_pipeline.core.clustering.diagnostics import ALGORITHMS, sweep
+from segmentation_pipeline.core.clustering.fitting import Algorithm
 from segmentation_pipeline.errors import PipelineError
-
-ALGORITHMS: tuple[Algorithm, ...] = ("kmeans", "ward")
-SILHOUETTE_CUSTOMERS = 5_000
 
 
 class NotEnoughCustomers(PipelineError):
@@ -25,7 +24,7 @@ class NotEnoughCustomers(PipelineError):
 
 @dataclass(frozen=True)
 class Policy:
-    """The elbow proposes; the smallest segment and the silhouette veto; a given k overrides.
+    """The elbow proposes; the smallest segment, the silhouette and the stability veto; a given k overrides.
 
     Args:
         algorithm: Whose elbow proposes.
@@ -33,6 +32,7 @@ class Policy:
         max_k: Largest k of the sweep.
         min_segment_share: Floor of the smallest cluster's share of customers, 0 to 1.
         min_silhouette: Floor of the mean silhouette, -1 to 1.
+        min_stability: Floor of the mean adjusted Rand index with clusters of bootstrap samples.
         k: Overrides the choice.
     """
 
@@ -41,17 +41,21 @@ class Policy:
     max_k: int
     min_segment_share: float
     min_silhouette: float
+    min_stability: float
     k: int | None = None
 
 
-def diagnose(points: np.ndarray, as_of: date, policy: Policy, seed: int, restarts: int) -> pd.DataFrame:
-    """Every algorithm and k side by side, with the policy's choice.
+def diagnose(
+    points: np.ndarray, as_of: date, policy: Policy, features: Sequence[str], seed: int, restarts: int
+) -> pd.DataFrame:
+    """Every algorithm and k side by side, with each index's vote and the policy's choice.
 
     Args:
         points: (customers, features) standardised sample.
         as_of: Day of the features, for the table.
         policy: How to choose.
-        seed: Of the algorithms' starts and of the silhouette's sample.
+        features: Names of the features, for the table.
+        seed: Of the algorithms' starts and of smaller samples.
         restarts: Starts of k-means.
 
     Returns:
@@ -66,14 +70,17 @@ def diagnose(points: np.ndarray, as_of: date, policy: Policy, seed: int, restart
     if not possible or (policy.k and policy.k not in possible):
         raise NotEnoughCustomers(
             f"{distinct} different customers with net spend on {as_of} cannot form {policy.k or policy.min_k} segments. "
-            "Customers with the same recency, frequency and monetary value count once. Give a later as-of day or more files."
+            "Customers with the same features count once. Give a later as-of day or more files."
         )
-    silhouette = Silhouette(points, seed)
-    fitters = [Fitter(points, algorithm, seed, restarts) for algorithm in ALGORITHMS]
-    rows = [row for fitter in fitters for row in _sweep(fitter, possible, policy, silhouette)]
+    measured = sweep(points, possible, policy.algorithm, seed, restarts)
+    rows = [
+        row
+        for algorithm in ALGORITHMS
+        for row in _weighed([each for each in measured if each["algorithm"] == algorithm], policy)
+    ]
     chosen, reason = choose([row for row in rows if row["algorithm"] == policy.algorithm], policy)
     for row in rows:
-        row |= {"date": as_of, "reason": reason}
+        row |= {"date": as_of, "features": ", ".join(features), "reason": reason}
         row["is_chosen"] = row["algorithm"] == policy.algorithm and row["k"] == chosen
     return schema.K_DIAGNOSTICS.frame(rows)
 
@@ -104,8 +111,8 @@ def choose(rows: Sequence[dict[str, object]], policy: Policy) -> tuple[int, str]
     proposal = int(str(elbow["k"]))
     if not elbow["vetoes"]:
         return proposal, (
-            f"The elbow of the inertia curve is at k = {proposal} (Kneedle), its smallest segment and its silhouette are "
-            f"above their floors; the best silhouette alone would say k = {best}."
+            f"The elbow of the inertia curve is at k = {proposal} (Kneedle); its smallest segment, silhouette and "
+            f"stability are above their floors; the best silhouette alone would say k = {best}."
         )
     nearest = min((int(str(row["k"])) for row in free), key=lambda k: (abs(k - proposal), k))
     return (
@@ -127,47 +134,50 @@ def elbow(ks: Sequence[int], inertia: Sequence[float]) -> int | None:
     return None if knee is None or knee in (ks[0], ks[-1]) else int(knee)
 
 
-def _sweep(fitter: Fitter, ks: Sequence[int], policy: Policy, silhouette: "Silhouette") -> list[dict[str, object]]:
-    fits = {k: fitter.fit(k) for k in ks}
-    knee = elbow(ks, [fits[k].inertia for k in ks])
+def votes(rows: Sequence[Mapping[str, Any]]) -> dict[str, int | None]:
+    """The k that each index chooses by itself, None where it says none.
+
+    Args:
+        rows: One algorithm's records of a sweep, in order of k.
+    """
+    return {
+        "elbow": elbow([row["k"] for row in rows], [row["inertia"] for row in rows]),
+        "silhouette": _best(rows, "silhouette", max),
+        "Calinski-Harabasz": _best(rows, "calinski_harabasz", max),
+        "Davies-Bouldin": _best(rows, "davies_bouldin", min),
+        "gap": rows[0]["sufficient_by_gap"],
+        "BIC": _best(rows, "bic", min),
+        "stability": _best(rows, "stability", max),
+    }
+
+
+def _best(rows: Sequence[Mapping[str, Any]], index: str, best: Callable[..., Any]) -> int | None:
+    """The k with the best value of an index, the smaller of equal ones."""
+    known = [row for row in rows if row[index] is not None]
+    return int(best(known, key=lambda row: row[index])["k"]) if known else None
+
+
+def _weighed(rows: Sequence[dict[str, Any]], policy: Policy) -> list[dict[str, Any]]:
+    """One algorithm's records with votes and vetoes."""
+    chosen = votes(rows)
     return [
-        {"algorithm": fitter.algorithm, "k": k, "is_elbow": k == knee, **_measured(fits[k], k, policy, silhouette)}
-        for k in ks
+        row
+        | {
+            "is_elbow": row["k"] == chosen["elbow"],
+            "votes": ", ".join(index for index, k in chosen.items() if k == row["k"]),
+            "vetoes": "; ".join(_vetoes(row, policy)),
+        }
+        for row in rows
     ]
 
 
-def _measured(clusters: Clusters, k: int, policy: Policy, silhouette: "Silhouette") -> dict[str, object]:
-    smallest = float(clusters.shares.min())
-    score = silhouette.score(clusters.labels)
-    vetoes = [] if len(clusters.centres) == k else [f"only {len(clusters.centres)} clusters could be told apart"]
-    if smallest < policy.min_segment_share:
-        vetoes.append(f"smallest segment {smallest:.1%} is under the {policy.min_segment_share:.1%} floor")
-    if score < policy.min_silhouette:
-        vetoes.append(f"silhouette {score:.2f} is under the {policy.min_silhouette:.2f} floor")
-    return {"inertia": clusters.inertia, "silhouette": score, "smallest_share": smallest, "vetoes": "; ".join(vetoes)}
-
-
-class Silhouette:
-    """Mean silhouette (Rousseeuw 1987) of any labels of one sample; the distances are computed once.
-
-    Args:
-        points: (customers, features) standardised coordinates; at most 5,000 of them, drawn with the seed, take part.
-        seed: Of the draw.
-    """
-
-    def __init__(self, points: np.ndarray, seed: int) -> None:
-        from sklearn.metrics import pairwise_distances
-
-        self._chosen = np.arange(len(points))
-        if len(points) > SILHOUETTE_CUSTOMERS:
-            self._chosen = np.sort(np.random.default_rng(seed).choice(len(points), SILHOUETTE_CUSTOMERS, replace=False))
-        self._distances = pairwise_distances(points[self._chosen])
-
-    def score(self, labels: np.ndarray) -> float:
-        """The mean silhouette; -1 where fewer than two clusters, or only clusters of one, are left."""
-        from sklearn.metrics import silhouette_score
-
-        chosen = labels[self._chosen]
-        if not 2 <= len(np.unique(chosen)) < len(chosen):
-            return -1.0
-        return float(silhouette_score(self._distances, chosen, metric="precomputed"))
+def _vetoes(row: Mapping[str, Any], policy: Policy) -> list[str]:
+    found = len(row["cluster_shares"])
+    vetoes = [] if found == row["k"] else [f"only {found} clusters could be told apart"]
+    if row["smallest_share"] < policy.min_segment_share:
+        vetoes.append(f"smallest segment {row['smallest_share']:.1%} is under the {policy.min_segment_share:.1%} floor")
+    if row["silhouette"] < policy.min_silhouette:
+        vetoes.append(f"silhouette {row['silhouette']:.2f} is under the {policy.min_silhouette:.2f} floor")
+    if row["stability"] < policy.min_stability:
+        vetoes.append(f"stability {row['stability']:.2f} is under the {policy.min_stability:.2f} floor")
+    return vetoes

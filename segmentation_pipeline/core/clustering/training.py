@@ -5,58 +5,85 @@ Does not: choosing k (selection.py), storing versions (resources/model_store.py)
 """
 
 import hashlib
+from dataclasses import dataclass
 from datetime import date
 from importlib.metadata import version
 
 import numpy as np
 import pandas as pd
 
-from segmentation_pipeline.core import naming
-from segmentation_pipeline.core.clustering import selection, stability
-from segmentation_pipeline.core.clustering.fitting import Clusters, Fitter
+from segmentation_pipeline.core import drift, naming
+from segmentation_pipeline.core.clustering import alignment, diagnostics
+from segmentation_pipeline.core.clustering.fitting import Algorithm, Clusters, Fitter, squared_distances
 from segmentation_pipeline.core.clustering.preprocessing import Scaling, fit_scaling, score_cuts, transform
 from segmentation_pipeline.core.clustering.scoring import RFM, Segment, SegmentationModel
+from segmentation_pipeline.core.clustering.stability import bootstrap_stability
 from segmentation_pipeline.settings import Model
 
 LIBRARIES = ("scikit-learn", "scipy", "numpy", "fastcluster", "pandas")
 
 
-def train(sampled: pd.DataFrame, as_of: date, k: int, reason: str, settings: Model) -> SegmentationModel:
+@dataclass(frozen=True)
+class Choice:
+    """What is fitted: the day of the features, the features that take part, the algorithm, k, and why."""
+
+    as_of: date
+    features: tuple[str, ...]
+    algorithm: Algorithm
+    k: int
+    reason: str
+
+
+def train(
+    sampled: pd.DataFrame,
+    choice: Choice,
+    settings: Model,
+    in_force: SegmentationModel | None = None,
+    next_id: int = 1,
+) -> SegmentationModel:
     """Fit, name and describe a model.
 
     Args:
         sampled: Customers with net spend, ordered by customer id; see `preprocessing.sample`.
-        as_of: Day of their features.
-        k: Number of segments.
-        reason: Why this k, for the card.
-        settings: Algorithm, features, seed and archetypes.
+        choice: What was chosen.
+        settings: Seed, restarts, cuts, archetypes.
+        in_force: The model whose segments keep their ids where they are found again; None for the first one.
+        next_id: The first segment id that was never given out.
 
     Returns:
-        A model that is the same for the same customers and settings. Segments are numbered by the worth of their
-        typical customer, the most worth first.
+        A model that is the same for the same arguments. New ids are given out by the worth of the typical customer,
+        the most worth first.
     """
-    scalings = fit_scaling(sampled, settings.features, settings.winsor_share)
+    scalings = fit_scaling(sampled, choice.features, settings.winsor_share)
     points = transform(sampled, scalings)
-    fitter = Fitter(points, settings.algorithm, settings.seed, settings.restarts)
-    clusters = fitter.fit(k)
+    fitter = Fitter(points, choice.algorithm, settings.seed, settings.restarts)
+    clusters = fitter.fit(choice.k)
     components, shares = principal_components(points)
+    segments = _named(clusters, scalings, settings, in_force, next_id)
+    ids = np.array([segment.segment_id for segment in segments])
+    labels = ids[squared_distances(points, np.array([segment.centre for segment in segments])).argmin(axis=1)]
+    bins = [drift.reference(sampled[feature].to_numpy(dtype=float), feature) for feature in choice.features]
+    stability = bootstrap_stability(clusters, fitter)
     return SegmentationModel(
         scalings=tuple(scalings),
-        segments=_named(clusters, scalings, settings),
+        segments=segments,
         score_cuts={feature: tuple(score_cuts(sampled, feature)) for feature in RFM},
         components=components,
         component_shares=shares,
+        reference=(*sum(bins, ()), *drift.reference_of_segments(labels)),
         card={
-            "as_of": as_of.isoformat(),
-            "algorithm": settings.algorithm,
+            "as_of": choice.as_of.isoformat(),
+            "algorithm": choice.algorithm,
             "k": len(clusters.centres),
-            "reason": reason,
-            "features": list(settings.features),
+            "reason": choice.reason,
+            "features": list(choice.features),
             "fitted_on_customers": len(sampled),
-            "silhouette": selection.Silhouette(points, settings.seed).score(clusters.labels),
-            "stability": stability.bootstrap_agreement(clusters, fitter),
+            "first_order": min(sampled["first_order_date"]).date().isoformat(),
+            "silhouette": diagnostics.Silhouette(points, settings.seed).score(clusters.labels),
+            "stability": stability.agreement,
+            "least_jaccard": min(stability.jaccards),
             "inertia": clusters.inertia,
-            "segment_shares": [float(share) for share in clusters.shares],
+            "segments": {segment.name: float((labels == segment.segment_id).mean()) for segment in segments},
             "settings": settings.model_dump(mode="json", exclude={"archetypes"}),
             "libraries": {name: version(name) for name in LIBRARIES},
             "sample_sha256": hashlib.sha256(
@@ -83,19 +110,25 @@ def principal_components(points: np.ndarray) -> tuple[np.ndarray, tuple[float, f
     return found * np.where(signs == 0, 1, signs)[:, None], (float(shares[0]), float(shares[1]))
 
 
-def _named(clusters: Clusters, scalings: list[Scaling], settings: Model) -> tuple[Segment, ...]:
+def _named(
+    clusters: Clusters, scalings: list[Scaling], settings: Model, in_force: SegmentationModel | None, next_id: int
+) -> tuple[Segment, ...]:
+    """The clusters as segments, by id."""
     columns = {scaling.feature: clusters.centres[:, place] for place, scaling in enumerate(scalings)}
     unknown = np.full(len(clusters.centres), np.nan)
     profile = np.column_stack([columns.get(feature, unknown) for feature in RFM])
     archetypes = naming.assign(profile, settings.archetypes)
     worth = np.nansum(profile * np.array([-1.0, 1.0, 1.0]), axis=1)
-    return tuple(
+    places = np.argsort(-worth, kind="stable")
+    ids = alignment.identities(clusters.centres[places], scalings, in_force, next_id, settings.max_centre_shift)
+    segments = [
         Segment(
             segment_id=number,
             name=archetypes[place].name,
             color=archetypes[place].color,
-            recommendation=archetypes[place].recommendation,
+            action=archetypes[place].action,
             centre=tuple(float(value) for value in clusters.centres[place]),
         )
-        for number, place in enumerate(np.argsort(-worth, kind="stable"), start=1)
-    )
+        for number, place in zip(ids, places, strict=True)
+    ]
+    return tuple(sorted(segments, key=lambda segment: segment.segment_id))

@@ -8,14 +8,15 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
+import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 from ibis import _
 
-from segmentation_pipeline.core import naming, schema
+from segmentation_pipeline.core import migration, naming, schema
 from segmentation_pipeline.core.clustering.scoring import SegmentationModel, model_table
-from segmentation_pipeline.core.profiling.measures import by_day, count, number
+from segmentation_pipeline.core.profiling.measures import TOTAL, by_day, count, money, number
 from segmentation_pipeline.core.schema import Column
 
 SCORES = ("recency_score", "frequency_score", "monetary_score")
@@ -50,6 +51,34 @@ PROFILES_COLUMNS = (
     Column("day_customers", "int64", "Customers in all of the day's segments"),
     Column("scored_customers", "int64", "Customers in customer_segments of the day"),
 )
+MIGRATION = (
+    count("flows", "Pairs of segments that customers moved between, or stayed in", lambda t: t.count()),
+    money("before_revenue", "Revenue of the flows on the earlier day", lambda t: t.revenue_before.sum()),
+    count("customers_after", "Customers of the flows who are known on the day",
+          lambda t: t.customers.sum(where=t.to_segment_id != migration.GONE_ID)),
+    count("customers_gone", "Customers who were known on the earlier day and are no more",
+          lambda t: t.customers.sum(where=t.to_segment_id == migration.GONE_ID)),
+    money("after_revenue", "Revenue of the flows on the day", lambda t: t.revenue_after.sum()),
+    number("stayed_share", "Share of the customers of both days who stayed in their segment",
+           lambda t: t.customers.sum(where=t.from_segment_id == t.to_segment_id).fill_null(0)
+           / t.customers.sum(where=(t.from_segment_id != migration.NEW_ID) & (t.to_segment_id != migration.GONE_ID))),
+)  # fmt: skip
+SNAPSHOT = (
+    count("customers", "Customers of the day's segments", lambda t: t.count()),
+    money("revenue", "Monetary of the day's segments", lambda t: t.monetary.sum()),
+)
+MIGRATION_COLUMNS = (
+    *(measure.column for measure in (*MIGRATION, *SNAPSHOT)),
+    Column(
+        "uncompared_customers", "int64", "Customers of the day in none of the flows; 0 on a day without an earlier one"
+    ),
+    Column("uncompared_revenue", TOTAL, "Their revenue, likewise"),
+    Column("no_revenue", TOTAL, "0, to compare with"),
+)
+DRIFT_COLUMNS = (
+    *schema.SEGMENT_DRIFT.columns[1:],
+    Column("drifted_psi", "float64", "The index where its level is warn or act, else null"),
+)
 EXPLORATION_COLUMNS = schema.FEATURE_EXPLORATION.columns[1:]
 DIAGNOSTICS_COLUMNS = (
     *schema.K_DIAGNOSTICS.columns[1:],
@@ -66,6 +95,11 @@ MODEL_COLUMNS = (
     Column("smallest_segment_share", "float64", "Share of the fitted customers in the smallest segment"),
     Column("silhouette", "float64", "Mean silhouette of the fitted customers, -1 to 1"),
     Column("stability", "float64", "Mean adjusted Rand index with models of bootstrap samples, at most 1"),
+    Column(
+        "agreement",
+        "float64",
+        "Adjusted Rand index with the model in force on the same customers; null without one, and where promote says always",
+    ),
 )
 
 
@@ -80,6 +114,28 @@ def segments_measured(features: ir.Table, segments: ir.Table, days: Sequence[dat
     sizes = segments.group_by("date", "segment_id").agg(customers=_.count())
     matched = segments.semi_join(features, ["date", "customer_id"])
     return by_day(days, [(segments, SCORED), (sizes, LARGEST), (matched, MATCHED), (features, KNOWN)])
+
+
+def migration_measured(segments: ir.Table, flows: ir.Table, days: Sequence[date]) -> ir.Table:
+    """One row per day, with `MIGRATION_COLUMNS`: what moved, and the snapshot it must add up to.
+
+    Args:
+        segments: `schema.CUSTOMER_SEGMENTS` of the days.
+        flows: `schema.SEGMENT_MIGRATION` made of it.
+        days: The days to measure, without a gap.
+    """
+    profile = by_day(days, [(flows, MIGRATION), (segments, SNAPSHOT)])
+    is_compared = (_.flows > 0).cast("int64")
+    return profile.mutate(
+        uncompared_customers=(_.customers - _.customers_after) * is_compared,
+        uncompared_revenue=((_.revenue - _.after_revenue) * is_compared).cast(TOTAL),
+        no_revenue=ibis.literal(0).cast(TOTAL),
+    )
+
+
+def drift_measured(drift: ir.Table) -> ir.Table:
+    """`schema.SEGMENT_DRIFT` itself, with what is judged of it (`DRIFT_COLUMNS`)."""
+    return drift.mutate(drifted_psi=(_.level != "stable").ifelse(_.psi, None))
 
 
 def profiles_measured(segments: ir.Table, profiles: ir.Table) -> ir.Table:
@@ -113,7 +169,7 @@ def with_choice(diagnostics: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def with_quality(model: SegmentationModel, as_of: date, chosen_k: int) -> pd.DataFrame:
+def with_quality(model: SegmentationModel, as_of: date, chosen_k: int, agreement: float | None) -> pd.DataFrame:
     """`schema.SEGMENTATION_MODEL` with what its checks judge (`MODEL_COLUMNS`) and the day it was fitted on."""
     table = model_table(model, version=0)
     scale = _finite(table["scale"])
@@ -124,9 +180,10 @@ def with_quality(model: SegmentationModel, as_of: date, chosen_k: int) -> pd.Dat
         finite_scale=scale.where(scale > 0),
         k=table["segment_id"].nunique(),
         chosen_k=chosen_k,
-        smallest_segment_share=min(card["segment_shares"]),
+        smallest_segment_share=min(card["segments"].values()),
         silhouette=card["silhouette"],
         stability=card["stability"],
+        agreement=agreement,
     )
 
 

@@ -22,6 +22,8 @@ class Page(HTMLParser):
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.rows: dict[str, list[list[str]]] = {}
+        self._tables: dict[str, list[list[str]]] = {}
+        self._caption = ""
         self.text = ""
         self._open: list[str] = []
         self._section = ""
@@ -34,8 +36,12 @@ class Page(HTMLParser):
             self._open.append(tag)
         if tag == "section":
             self._section = attributes.get("id") or ""
+        if tag == "table":
+            self._caption = ""
         if tag == "tr":
-            self.rows.setdefault(self._section, []).append([])
+            row: list[str] = []
+            self.rows.setdefault(self._section, []).append(row)
+            self._tables.setdefault(self._caption, []).append(row)
         if tag in ("td", "th"):
             self.rows[self._section][-1].append("")
 
@@ -46,11 +52,21 @@ class Page(HTMLParser):
         if "style" in self._open:
             return
         self.text += data
+        if "caption" in self._open:
+            self._caption += data
         if {"td", "th"} & set(self._open):
             self.rows[self._section][-1][-1] += " " + data.replace("\N{NO-BREAK SPACE}", " ").strip()
 
     def table(self, section: str) -> dict[str, list[str]]:
         return {row[0].strip(): [" ".join(cell.split()) for cell in row[1:]] for row in self.rows[section] if row}
+
+    def captioned(self, caption: str) -> list[list[str]]:
+        """The rows under the head of the table with this caption."""
+        return [[" ".join(cell.split()) for cell in row] for row in self._tables[caption][1:]]
+
+    @property
+    def words(self) -> str:
+        return " ".join(self.text.replace("\N{NO-BREAK SPACE}", " ").split())
 
 
 @pytest.fixture(scope="module")
@@ -78,11 +94,12 @@ def test_every_segment_is_in_the_table_with_the_numbers_of_its_profile(report, p
         assert recency.startswith(f"{row.recency_days_median:.0f} day")
         assert frequency.startswith(f"{row.frequency_median:.0f} order")
         assert monetary.split()[1] == f"{row.monetary_median:,.0f}"
-        assert advice == row.recommendation
+        assert advice == row.action
+        assert row.recommendation in page.words
 
 
 def test_headline_numbers_are_the_totals_of_the_days(report, page):
-    words = " ".join(page.text.replace("\N{NO-BREAK SPACE}", " ").split())
+    words = page.words
     assert f"Customers {report.profiles['customers'].sum():,} 5 with net zero spend" in words
     assert "Segments 4 K-Means" in words
     assert f"Revenue GBP {report.days['revenue'].sum():,.0f}" in words
@@ -98,10 +115,13 @@ def test_rows_that_do_not_add_up_raise_an_alarm(report, images, text):
 
 
 def test_every_candidate_is_listed_and_the_choice_explained(report, page):
-    rows = [[" ".join(cell.split()) for cell in row] for row in page.rows["choice"][1:]]
-    assert len(rows) == len(report.k_diagnostics)
-    assert [row[:2] for row in rows if "chosen" in row[-1]] == [["K-Means", "4"]]
-    assert sum("vetoed: smallest segment 1.2 % is under the 2 % floor" in row[-1] for row in rows) == 4
+    rows = page.captioned("Every candidate that was tried")
+    blocks = [row[0] for row in rows if len(row) == 1]
+    assert blocks == ["K-Means", "Bisecting K-Means", "Ward hierarchical", "Gaussian mixture"]
+    assert [row[0] for row in rows if len(row) > 1] == [str(k) for _ in blocks for k in range(2, 9)]
+    chosen = next(place for place, row in enumerate(rows) if "chosen" in row[-1])
+    assert (chosen, rows[chosen][0]) == (3, "4")
+    assert sum("vetoed: smallest segment 1.2 % is under the 2 % floor" in row[-1] for row in rows) == 8
     assert page.text.count(report.k_diagnostics["reason"].iloc[0]) == 1
 
 
@@ -116,6 +136,8 @@ def test_the_model_card_is_complete(report, page):
     card = page.table("model")
     assert card["Algorithm"] == ["K-Means"]
     assert card["Features"] == ["Recency, Frequency, Monetary"]
+    assert card["Segment shares"] == ["36.7 %, 27.3 %, 36.0 %"]
+    assert "Random" not in card
     assert card["Fitted on customers"] == [f"{report.model['fitted_on_customers']:,}"]
     assert len(card) == len(report.model)
 
@@ -185,7 +207,7 @@ def test_missing_numbers_are_dashes_and_never_nan(report, images):
         html.render(replace(report, profiles=profiles, exploration=exploration, k_diagnostics=diagnostics), images)
     )
     assert not re.search(r"\b(nan|None|NaT)\b", page.text)
-    assert page.table("segments")["VIP Customers"][2:] == ["\N{EN DASH}"] * 4
+    assert page.table("segments")["VIP Customers"][3:6] == ["\N{EN DASH}"] * 3
 
 
 def test_a_report_without_diagnostics_or_days_still_renders(report, images):

@@ -170,14 +170,14 @@ def test_the_model_as_a_table_holds_all_that_scoring_needs(model):
         rows = table[table["feature"] == scaling.feature]
         found = rows[["lower_cut", "upper_cut", "mean", "scale"]].drop_duplicates().to_numpy().tolist()
         assert found == [[scaling.lower_cut, scaling.upper_cut, scaling.mean, scaling.scale]]
-    looks = table[["segment_id", "segment", "color", "recommendation"]].drop_duplicates().to_numpy().tolist()
-    assert looks == [[each.segment_id, each.name, each.color, each.recommendation] for each in model.segments]
+    looks = table[["segment_id", "segment", "color", "action"]].drop_duplicates().to_numpy().tolist()
+    assert looks == [[each.segment_id, each.name, each.color, each.action] for each in model.segments]
 
 
 def test_a_model_read_back_from_its_table_scores_the_same(segmented, everyone, model):
     table = scoring.model_table(model, 1)
     segments = tuple(
-        Segment(number, *rows[["segment", "color", "recommendation"]].iloc[0], tuple(rows["centre"]))
+        Segment(number, *rows[["segment", "color", "action"]].iloc[0], tuple(rows["centre"]))
         for number, rows in table.groupby("segment_id")
     )
     scalings = tuple(

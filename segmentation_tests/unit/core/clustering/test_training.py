@@ -25,10 +25,10 @@ def model(shoppers):
 @pytest.mark.parametrize("k", range(2, 13))
 def test_every_segment_has_a_name_of_its_own_from_the_catalogue(shoppers, k):
     trained = train(shoppers, AS_OF, k, "because", Model(restarts=1))
-    catalogue = {each.name: (each.color, each.recommendation) for each in DEFAULT_ARCHETYPES}
+    catalogue = {each.name: (each.color, each.action) for each in DEFAULT_ARCHETYPES}
     assert len({segment.name for segment in trained.segments}) == k
     for segment in trained.segments:
-        assert catalogue[segment.name] == (segment.color, segment.recommendation)
+        assert catalogue[segment.name] == (segment.color, segment.action)
 
 
 def test_segments_are_numbered_from_one_by_the_worth_of_their_customers(model):

@@ -1,0 +1,111 @@
+"""RFM groups: every triple of scores has exactly one, the same in the engine, in Python and in the tutorials."""
+
+import re
+from itertools import product
+from math import floor
+
+import ibis
+import pandas as pd
+import pytest
+
+from segmentation_pipeline.core import rfm_groups
+from segmentation_pipeline.core.rfm_groups import GRID, GROUPS, group_of
+
+SCORES = range(1, 6)
+TRIPLES = pd.DataFrame(
+    list(product(SCORES, repeat=3)), columns=["recency_score", "frequency_score", "monetary_score"], dtype="Int64"
+)
+ORDER = {group.name: place for place, group in enumerate(GROUPS)}
+
+# The widely used patterns of recency and value score, as a witness that the grid is the conventional one.
+PATTERNS = {
+    r"5[45]": "Champions",
+    r"[34][45]": "Loyal Customers",
+    r"[45][23]": "Potential Loyalists",
+    r"51": "New Customers",
+    r"41": "Promising",
+    r"33": "Need Attention",
+    r"3[12]": "About to Sleep",
+    r"[12]5": "Can't Lose Them",
+    r"[12][34]": "At Risk",
+    r"[12][12]": "Hibernating",
+}
+
+
+@pytest.fixture(scope="module")
+def grouped(engine):
+    """The scores beside `value` and `rfm_group`, in the order of the scores."""
+
+    def run(scores):
+        table = ibis.memtable(scores, schema=dict.fromkeys(scores.columns, "int64"))
+        found = table.mutate(
+            value=rfm_groups.value_score(table.frequency_score, table.monetary_score),
+            rfm_group=rfm_groups.rfm_group(table.recency_score, table.frequency_score, table.monetary_score),
+        )
+        return engine.to_pandas(found.order_by(list(scores.columns)))
+
+    return run
+
+
+def test_every_triple_of_scores_is_in_the_group_that_python_finds(grouped):
+    found = grouped(TRIPLES)
+    assert len(found) == 125
+    assert found["value"].tolist() == [
+        floor((frequency + monetary) / 2 + 0.5)
+        for frequency, monetary in zip(found["frequency_score"], found["monetary_score"], strict=True)
+    ]
+    assert found["rfm_group"].tolist() == [
+        group_of(recency, value) for recency, value in zip(found["recency_score"], found["value"], strict=True)
+    ]
+    assert set(found["rfm_group"]) == set(ORDER)
+
+
+def test_eleven_groups_have_a_name_and_a_sentence_each():
+    assert len(ORDER) == len(GROUPS) == 11
+    assert {name for row in GRID for name in row} == set(ORDER)
+    assert [len(row) for row in GRID] == [5] * 5
+    assert (GROUPS[0].name, GROUPS[-1].name) == ("Champions", "Lost")
+    assert all(re.fullmatch(r"[A-Z][^.]+\.", group.meaning) for group in GROUPS)
+
+
+@pytest.mark.parametrize(("recency", "value"), list(product(SCORES, SCORES)))
+def test_the_grid_is_the_conventional_one_but_for_lost(recency, value):
+    (expected,) = [name for pattern, name in PATTERNS.items() if re.fullmatch(pattern, f"{recency}{value}")]
+    assert group_of(recency, value) == ("Lost" if (recency, value) == (1, 1) else expected)
+
+
+def test_a_better_score_never_gives_a_worse_group():
+    places = [[ORDER[group_of(recency, value)] for value in SCORES] for recency in SCORES]
+    for one_way in (places, list(zip(*places, strict=True))):
+        assert all(list(line) == sorted(line, reverse=True) for line in one_way)
+
+
+def test_frequency_and_monetary_count_alike(grouped):
+    swapped = {"frequency_score": "monetary_score", "monetary_score": "frequency_score"}
+    found = grouped(TRIPLES).set_index(list(TRIPLES))["rfm_group"]
+    other_way = grouped(TRIPLES.rename(columns=swapped)[list(TRIPLES)]).set_index(list(TRIPLES))["rfm_group"]
+    assert all(
+        other_way[recency, monetary, frequency] == name for (recency, frequency, monetary), name in found.items()
+    )
+
+
+def test_half_a_score_is_rounded_up(grouped):
+    one = pd.DataFrame({"recency_score": [1], "frequency_score": [1], "monetary_score": [2]})
+    assert grouped(one)[["value", "rfm_group"]].to_numpy().tolist() == [[2, "Hibernating"]]
+
+
+def test_without_a_score_there_is_no_group(grouped):
+    for name in TRIPLES:
+        missing = TRIPLES.assign(**{name: pd.array([None] * len(TRIPLES), dtype="Int64")})
+        assert grouped(missing)["rfm_group"].isna().all()
+
+
+def test_the_order_of_rows_does_not_matter(grouped):
+    shuffled = TRIPLES.sample(frac=1, random_state=2)
+    pd.testing.assert_frame_equal(grouped(shuffled), grouped(TRIPLES))
+
+
+@pytest.mark.parametrize(("recency", "value"), [(0, 1), (1, 0), (6, 5), (5, 6), (-1, 3)])
+def test_scores_outside_the_grid_are_refused(recency, value):
+    with pytest.raises(ValueError, match="Scores are 1 to 5"):
+        group_of(recency, value)
