@@ -48,7 +48,7 @@ def quality_report(
     drawn = {slug: draw(data) for slug, (__, __, draw) in quality_figures.FIGURES.items()}
     images = {slug: figure_theme.png_bytes(figure, DPI) for slug, figure in drawn.items()}
     page = reports.write(day, quality_page.render(data, images), images, name="quality_report")
-    by_day = figure_theme.png_bytes(drawn["verdicts_by_day"], figure_theme.UI_DPI)
+    by_day = figure_theme.preview_bytes(images["verdicts_by_day"])
     failed = data.failures[["date", "stage", "expectation", "severity", "observed", "threshold"]]
     context.log_event(
         dg.AssetMaterialization(

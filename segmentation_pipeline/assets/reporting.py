@@ -87,7 +87,7 @@ def segment_report(  # noqa: PLR0913 - a report is where everything comes togeth
             partition=day.isoformat(),
             metadata={
                 "page": dg.MetadataValue.path(str(page)),
-                **{slug: metadata.image(png) for slug, png in figures.images(drawn, figures.UI_DPI).items()},
+                **{slug: metadata.image(png) for slug, png in figures.previews(images).items()},
             },
         )
     )
@@ -114,6 +114,8 @@ def _report_data(
     return ReportData(
         shop=settings.shop,
         currency=settings.currency,
+        recent_days=settings.rfm.recent_days,
+        inactive_days=settings.migration.inactive_days,
         as_of=day,
         first_day=pd.Timestamp(days["date"].min()).date(),
         days=days,

@@ -17,7 +17,6 @@ NET_ZERO_SEGMENT_ID = 0
 NEW_SEGMENT_ID = -1
 GONE_SEGMENT_ID = -2
 SCORES = (1, 2, 3, 4, 5)
-RECENT_DAYS = 90
 
 _SPREAD = tuple(f"{feature}_{item}" for feature in FEATURES for item in ("median", "p25", "p75", "centre"))
 
@@ -89,6 +88,8 @@ class ReportData:
     Attributes:
         shop: Name of the shop, as readers know it.
         currency: ISO 4217 code of every amount, such as "GBP".
+        recent_days: How many days up to the last count as recent.
+        inactive_days: A customer whose last order is longer ago is inactive.
         as_of: Last day that counts, in the business time zone.
         first_day: First day of the data behind the report.
         days: One row per day: `date`; `raw_rows`, `accepted_rows`, `quarantined_rows`; `guest_rows` (accepted lines
@@ -109,7 +110,7 @@ class ReportData:
             `vetoes` (both empty when none), `is_chosen`, and `reason`, the same sentence on every row.
         profiles: One row per segment: `segment_id` (0 is Net zero, outside the model), `segment`, `color` (hex),
             `customers`, `revenue` and their shares (0 to 1); `customers_before` (on the day that `migration` compares
-            with, NaN when there is none), `revenue_recent` (spent in the last `RECENT_DAYS`); `_median`, `_p25`, `_p75`
+            with, NaN when there is none), `revenue_recent` (spent in the last `recent_days`); `_median`, `_p25`, `_p75`
             of each feature in its own unit and `_centre`, the median in standardised units (0 is the average customer);
             `action` (what to do, in short) and `recommendation` (two or three sentences with numbers).
         scatter: A sample of customers: `segment`, `component_1`, `component_2`.
@@ -136,6 +137,8 @@ class ReportData:
 
     shop: str
     currency: str
+    recent_days: int
+    inactive_days: int
     as_of: date
     first_day: date
     days: pd.DataFrame

@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from segmentation_pipeline.reporting import model_card, page_tables, wording
 from segmentation_pipeline.reporting.captions import CAPTIONS
-from segmentation_pipeline.reporting.data import FEATURES, RECENT_DAYS, SCORES, ReportData, in_display_order
+from segmentation_pipeline.reporting.data import FEATURES, SCORES, ReportData, in_display_order
 from segmentation_pipeline.reporting.indices import INDICES
 from segmentation_pipeline.reporting.palette import hex_or_neutral
 
@@ -46,7 +46,7 @@ def render(data: ReportData, images: Mapping[str, bytes]) -> str:
             images={slug: base64.b64encode(png).decode("ascii") for slug, png in images.items()},
             totals=page_tables.totals(data),
             segments=page_tables.records(in_display_order(data.profiles)),
-            recent_days=RECENT_DAYS,
+            recent_days=data.recent_days,
             choice=page_tables.choice(data.k_diagnostics),
             disagreement=page_tables.disagreement(data.k_diagnostics),
             votes=page_tables.votes_by_algorithm(data.k_diagnostics),

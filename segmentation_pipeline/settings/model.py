@@ -54,7 +54,7 @@ class Model(Section):
         description="A refitted segment farther than this from the one it continues, in standard deviations, is new.",
     )
     min_agreement: Share = Field(
-        0.5,
+        0.7,
         description="Adjusted Rand index with the model in force on the same customers: a model below it is not put in "
         "force, unless promote says always.",
     )

@@ -143,10 +143,10 @@ def votes(rows: Sequence[Mapping[str, Any]]) -> dict[str, int | None]:
     return {
         "elbow": elbow([row["k"] for row in rows], [row["inertia"] for row in rows]),
         "silhouette": _best(rows, "silhouette", max),
-        "Calinski-Harabasz": _best(rows, "calinski_harabasz", max),
-        "Davies-Bouldin": _best(rows, "davies_bouldin", min),
+        "calinski_harabasz": _best(rows, "calinski_harabasz", max),
+        "davies_bouldin": _best(rows, "davies_bouldin", min),
         "gap": rows[0]["sufficient_by_gap"],
-        "BIC": _best(rows, "bic", min),
+        "bic": _best(rows, "bic", min),
         "stability": _best(rows, "stability", max),
     }
 

@@ -290,6 +290,8 @@ def report_data(
     return ReportData(
         shop="Gifts & More",
         currency="GBP",
+        recent_days=90,
+        inactive_days=180,
         as_of=as_of,
         first_day=FIRST_DAY,
         days=by_day,

@@ -15,7 +15,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from segmentation_pipeline.reporting.captions import CAPTIONS
-from segmentation_pipeline.reporting.figures import FIGURES, UI_DPI, png_bytes
+from segmentation_pipeline.reporting.figures import FIGURES, UI_DPI, png_bytes, preview_bytes
 
 TOLERANCE_PIXELS = 1.0
 
@@ -87,25 +87,45 @@ def test_the_time_axis_is_legible_for_any_number_of_days(build_report, days):
     assert_legible(FIGURES["quality_by_day"].draw(build_report(days=days)))
 
 
+@pytest.mark.parametrize("days", [1, 2, 40, 374])
+def test_drift_is_legible_for_any_number_of_days(build_report, days):
+    assert_legible(FIGURES["drift"].draw(build_report(days=days)))
+
+
 @pytest.mark.parametrize("slug", FIGURES)
 def test_every_figure_survives_missing_numbers(report, slug):
     profiles = report.profiles.copy()
     profiles.loc[2, ["recency_days_centre", "frequency_median", "monetary_median", "revenue_share", "revenue"]] = np.nan
     diagnostics = report.k_diagnostics.assign(is_elbow=False, is_chosen=False)
     diagnostics.loc[diagnostics["algorithm"] == "ward", ["inertia", "silhouette"]] = np.nan
+    diagnostics.loc[diagnostics["k"] > 5, ["gap", "gap_standard_error", "stability"]] = np.nan
+    diagnostics["davies_bouldin"] = np.nan
     exploration = report.exploration.copy()
     exploration.loc[exploration["feature"] == "monetary", "value"] = np.nan
-    days = report.days.assign(revenue=np.nan)
-    assert_legible(
-        FIGURES[slug].draw(
-            replace(report, profiles=profiles, k_diagnostics=diagnostics, exploration=exploration, days=days)
-        )
-    )
+    changes = {
+        "profiles": profiles,
+        "k_diagnostics": diagnostics,
+        "exploration": exploration,
+        "days": report.days.assign(revenue=np.nan),
+        "rfm_grid": report.rfm_grid.assign(customers=np.nan),
+        "drift": report.drift.assign(psi=report.drift["psi"].where(report.drift["name"] != "monetary")),
+    }
+    assert_legible(FIGURES[slug].draw(replace(report, **changes)))
 
 
 @pytest.mark.parametrize("slug", FIGURES)
 def test_every_figure_says_so_when_there_is_nothing_to_draw(report, slug):
-    frames = ("days", "reasons", "exploration", "k_diagnostics", "profiles", "scatter")
+    frames = (
+        "days",
+        "reasons",
+        "exploration",
+        "k_diagnostics",
+        "profiles",
+        "scatter",
+        "rfm_grid",
+        "migration",
+        "drift",
+    )
     empty = replace(report, **{frame: getattr(report, frame).iloc[:0] for frame in frames})
     figure = FIGURES[slug].draw(empty)
     assert_legible(figure)
@@ -120,6 +140,8 @@ def test_long_names_and_dollar_signs_do_not_break_a_figure(report, slug):
         report,
         profiles=report.profiles.assign(segment=report.profiles["segment"].replace(names)),
         scatter=report.scatter.assign(segment=report.scatter["segment"].replace(names)),
+        migration=report.migration.replace({"from_segment": names, "to_segment": names}),
+        rfm_grid=report.rfm_grid.assign(rfm_group=report.rfm_grid["rfm_group"].replace("Lost", names["VIP Customers"])),
     )
     assert_legible(FIGURES[slug].draw(renamed))
 
@@ -164,6 +186,77 @@ def test_a_day_without_a_row_leaves_a_gap(build_report):
     known = FIGURES["quality_by_day"].draw(report).axes[0].containers[0]
     missing = [place for place, bar in enumerate(known) if bar.get_height() == 0]
     assert missing == [3, 10, 13]  # closed, closed, and the last day, which has no rows
+
+
+def test_a_preview_is_the_same_picture_in_half_the_size(report):
+    png = png_bytes(FIGURES["segment_sizes"].draw(report))
+    picture, preview = (Image.open(io.BytesIO(data)) for data in (png, preview_bytes(png)))
+    assert preview.size == tuple(-(-side // 2) for side in picture.size)
+    assert preview_bytes(png) == preview_bytes(png)
+    difference = np.asarray(picture.resize(preview.size), dtype=float) - np.asarray(preview, dtype=float)
+    assert np.abs(difference).mean() < 2
+
+
+def test_each_index_has_a_panel_that_says_its_own_vote(report):
+    figure = FIGURES["index_votes"].draw(report)
+    says = dict(axes.get_title(loc="left").split("\n") for axes in figure.axes if axes.axison)
+    assert says == {
+        "Inertia (elbow)": "says 4",
+        "Silhouette": "says 2",
+        "Least silhouette": "has no vote",
+        "Calinski\N{EN DASH}Harabasz": "says 3",
+        "Davies\N{EN DASH}Bouldin": "says 2",
+        "Gap": "says 5",
+        "Stability": "says 2",
+        "Least Jaccard": "has no vote",
+    }
+
+
+def test_the_bic_has_a_panel_where_the_gaussian_mixture_is_chosen(report):
+    diagnostics = report.k_diagnostics
+    is_chosen = diagnostics["algorithm"].eq("gaussian_mixture") & diagnostics["k"].eq(3)
+    figure = FIGURES["index_votes"].draw(replace(report, k_diagnostics=diagnostics.assign(is_chosen=is_chosen)))
+    assert "BIC\nsays 6" in [axes.get_title(loc="left") for axes in figure.axes]
+    assert_legible(figure)
+
+
+def test_migration_shows_every_flow_with_new_below_and_gone_to_the_right(report):
+    axes = FIGURES["migration"].draw(report).axes[0]
+    rows, columns = (
+        [label.get_text() for label in labels] for labels in (axes.get_yticklabels(), axes.get_xticklabels())
+    )
+    assert (rows[0], rows[-2:]) == ("VIP Customers", ["Net zero", "New"])
+    assert (columns[0], columns[-2:]) == ("VIP Customers", ["Net zero", "Gone"])
+    flows = report.migration.assign(
+        row=report.migration["from_segment"].map({name: place for place, name in enumerate(rows)}),
+        column=report.migration["to_segment"].map({name.replace("\n", " "): i for i, name in enumerate(columns)}),
+    )
+    expected = {(row.column + 0.5, row.row + 0.5): f"{row.customers:,}" for row in flows.dropna().itertuples()}
+    assert expected.items() <= {text.get_position(): text.get_text() for text in axes.texts}.items()
+    assert len(axes.texts) == len(flows)
+
+
+def test_segments_of_an_earlier_model_have_a_row_too(report):
+    flows = report.migration.replace({"from_segment_id": {2: 77}, "from_segment": {"Loyal Mid-Spenders": "Retired"}})
+    axes = FIGURES["migration"].draw(replace(report, migration=flows)).axes[0]
+    assert "Retired" in [label.get_text() for label in axes.get_yticklabels()]
+    assert sum(int(text.get_text().replace(",", "")) for text in axes.texts) == report.migration["customers"].sum()
+
+
+def test_every_tile_of_the_rfm_grid_has_its_group_and_customers(report):
+    axes = FIGURES["rfm_grid"].draw(report).axes[0]
+    texts = [text.get_text() for text in axes.texts]
+    assert sorted(texts) == sorted(
+        [*report.rfm_grid["rfm_group"], *(f"{number:,}" for number in report.rfm_grid["customers"]), "nobody"]
+    )
+
+
+def test_drift_has_a_line_for_each_name_and_both_limits(report):
+    axes = FIGURES["drift"].draw(report).axes[0]
+    lines = {line.get_label(): line.get_ydata() for line in axes.lines}
+    assert set(lines) == {"Recency", "Frequency", "Monetary", "Segment sizes", "act from 0.25", "warn from 0.10"}
+    assert set(lines["act from 0.25"]) == {0.25}
+    assert lines["Recency"].tolist() == report.drift.query("name == 'recency_days'")["psi"].tolist()
 
 
 def test_every_caption_has_a_figure_in_the_same_order():

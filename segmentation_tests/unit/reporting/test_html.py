@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from segmentation_pipeline.reporting import figures, html
+from segmentation_pipeline.reporting.indices import INDICES
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 
@@ -25,6 +26,7 @@ class Page(HTMLParser):
         self._tables: dict[str, list[list[str]]] = {}
         self._caption = ""
         self.text = ""
+        self._parts: list[str] = []
         self._open: list[str] = []
         self._section = ""
         self.feed(text)
@@ -52,6 +54,7 @@ class Page(HTMLParser):
         if "style" in self._open:
             return
         self.text += data
+        self._parts.append(data)
         if "caption" in self._open:
             self._caption += data
         if {"td", "th"} & set(self._open):
@@ -66,7 +69,8 @@ class Page(HTMLParser):
 
     @property
     def words(self) -> str:
-        return " ".join(self.text.replace("\N{NO-BREAK SPACE}", " ").split())
+        """All text, with one space between words and between tags."""
+        return " ".join(" ".join(self._parts).replace("\N{NO-BREAK SPACE}", " ").split())
 
 
 @pytest.fixture(scope="module")
@@ -87,10 +91,11 @@ def page(text):
 def test_every_segment_is_in_the_table_with_the_numbers_of_its_profile(report, page):
     table = page.table("segments")
     for row in report.profiles.itertuples():
-        customers, revenue, recency, frequency, monetary, advice = table[row.segment]
+        customers, revenue, recent, recency, frequency, monetary, advice = table[row.segment]
         assert customers.split()[0] == f"{row.customers:,}"
         assert revenue.split()[1] == (f"{row.revenue:,.0f}" if row.revenue >= 100 else f"{row.revenue:.2f}")
         assert revenue.split()[2] == f"{100 * row.revenue_share:.1f}"
+        assert recent.split()[1] == (f"{row.revenue_recent:,.0f}" if row.revenue_recent >= 100 else "0.00")
         assert recency.startswith(f"{row.recency_days_median:.0f} day")
         assert frequency.startswith(f"{row.frequency_median:.0f} order")
         assert monetary.split()[1] == f"{row.monetary_median:,.0f}"
@@ -125,6 +130,117 @@ def test_every_candidate_is_listed_and_the_choice_explained(report, page):
     assert page.text.count(report.k_diagnostics["reason"].iloc[0]) == 1
 
 
+def test_each_index_is_shown_with_its_own_vote_for_every_algorithm(page):
+    votes = {row[0]: row[1:] for row in page.captioned("How many segments each index would choose")}
+    assert votes["Silhouette"] == ["2"] * 4
+    assert votes["Elbow of the inertia"] == ["4"] * 4
+    assert votes["Gap"] == ["5"] * 4
+    assert votes["BIC"] == ["\N{EN DASH}"] * 3 + ["6"]
+    assert "For K-Means, the indices disagree: Elbow of the inertia says 4, Silhouette says 2," in page.words
+    assert page.words.count("Gap says 5 and Stability says 2. Chosen: 4.") == 1
+
+
+def test_a_vote_is_framed_in_its_own_column(report, page):
+    framed = [attributes for tag, attributes in page.tags if (tag, attributes.get("class")) == ("b", "vote")]
+    assert len(framed) == sum(len(votes.split(", ")) for votes in report.k_diagnostics["votes"] if votes)
+
+
+def test_an_index_may_vote_twice_and_may_be_unknown(report, images):
+    is_small = report.k_diagnostics["k"].isin([2, 3])
+    diagnostics = report.k_diagnostics.assign(votes=np.where(is_small, "silhouette, prediction_strength", ""))
+    page = Page(html.render(replace(report, k_diagnostics=diagnostics), images))
+    rows = page.captioned("How many segments each index would choose")
+    assert rows == [["Silhouette", *["2 and 3"] * 4], ["Prediction strength", *["2 and 3"] * 4]]
+    assert "the indices agree: Silhouette says 2 and 3 and Prediction strength says 2 and 3. Chosen: 4." in page.words
+
+
+def test_the_columns_of_the_candidates_are_explained(page):
+    assert "C\N{EN DASH}H, Calinski\N{EN DASH}Harabasz How far the segments' centres lie apart" in page.words
+    for index in INDICES:
+        assert f"{index.meaning} {index.better.capitalize()}." in page.words
+
+
+def test_what_became_of_the_customers_is_summed_up(report, page):
+    moves = report.migration
+    stayed = moves["from_segment_id"] == moves["to_segment_id"]
+    from_anywhere = moves["from_segment_id"] >= 0
+    there_now = moves["to_segment_id"] >= 0
+    for label, number in {
+        "Stayed": moves.loc[stayed, "customers"].sum(),
+        "Moved": moves.loc[~stayed & from_anywhere & there_now, "customers"].sum(),
+        "New": moves.loc[~from_anywhere, "customers"].sum(),
+        "Gone": moves.loc[~there_now, "customers"].sum(),
+        "Lost": moves["lost_customers"].sum(),
+        "Reactivated": moves["reactivated_customers"].sum(),
+    }.items():
+        assert f"{label} {number:,} " in page.words
+
+
+def test_the_largest_moves_are_between_different_segments_and_by_revenue(report, page):
+    shown = page.captioned("The largest moves between segments, by revenue")
+    flows = report.migration.query("from_segment_id >= 0 and to_segment_id >= 0 and from_segment_id != to_segment_id")
+    expected = flows.nlargest(10, "revenue_after")
+    assert [row[:3] for row in shown] == [
+        [row.from_segment, row.to_segment, f"{row.customers:,}"] for row in expected.itertuples()
+    ]
+
+
+def test_without_an_earlier_day_a_sentence_says_so(report, images):
+    page = Page(html.render(replace(report, migration=report.migration.iloc[:0]), images))
+    assert page.words.count("There is no earlier day to compare 30 December 2010 with") == 1
+    assert "Reactivated 0" not in page.words
+    assert "since" not in page.words.partition("What to do, segment by segment")[0]
+
+
+def test_every_rfm_group_is_explained_in_the_order_given(report, page):
+    rows = [[" ".join(cell.split()) for cell in row] for row in page.rows["rfm"][1 : len(report.rfm_groups) + 1]]
+    assert [row[:2] for row in rows] == report.rfm_groups[["rfm_group", "meaning"]].to_numpy().tolist()
+    assert [row[2].split()[0] for row in rows] == [f"{number:,}" for number in report.rfm_groups["customers"]]
+
+
+def test_score_thresholds_say_which_values_get_which_score(page):
+    assert page.captioned("Which value gets which score") == [
+        ["Recency (days)", "181 or more", "73 to 180", "34 to 72", "14 to 33", "up to 13"],
+        ["Frequency (orders)", "up to 1", "\N{EN DASH}", "2 to 3", "4 to 6", "7 or more"],
+        ["Monetary (GBP)", "up to 250", "over 250 to 489", "over 489 to 941", "over 941 to 2,057", "over 2,057"],
+    ]
+
+
+def test_the_score_table_puts_the_best_recency_first_and_nobody_is_zero(report, page):
+    rows = page.captioned("Customers by recency score and frequency score")
+    stated = report.exploration.query("measure == 'score_table'").set_index("item")["value"]
+    assert [row[0] for row in rows] == [f"Recency {score}" for score in (5, 4, 3, 2, 1)]
+    assert rows[0][1:] == [f"{stated[f'5:{score}']:,.0f}" for score in range(1, 6)]
+    assert rows[4][5] == "0"
+
+
+def test_the_farthest_customers_are_listed_by_distance(report, page):
+    outliers = report.exploration.query("measure == 'outlier'")
+    places = outliers[outliers["scale"] == "transformed"].pivot(index="item", columns="feature", values="value")
+    rows = page.captioned("The customers farthest from the average")
+    assert [row[0] for row in rows] == np.linalg.norm(places, axis=1).argsort()[::-1].choose(places.index).tolist()
+    measured = outliers[outliers["scale"] == "original"].pivot(index="item", columns="feature", values="value")
+    assert [row[1].split()[0] for row in rows] == [f"{measured.at[row[0], 'recency_days']:.0f}" for row in rows]
+
+
+def test_drift_is_that_of_the_last_day_with_the_level_as_a_word(page):
+    rows = page.captioned("Drift on 30 December 2010")
+    assert [row[:3] for row in rows] == [
+        ["Recency", "0.310", "act"],
+        ["Frequency", "0.140", "warn"],
+        ["Segment sizes", "0.080", "stable"],
+        ["Monetary", "0.050", "stable"],
+    ]
+    assert "from 0.10 the shift is worth watching (warn); from 0.25 it is large enough" in page.words
+
+
+def test_the_model_card_shows_nested_values_as_words(page):
+    assert "Settings Algorithm K-Means Min k 2 Max k 8 Seed 20111209 Segments (k) \N{EN DASH} Restarts 10" in page.words
+    assert "Libraries Numpy 2.4.1 Scikit-learn 1.9.0" in page.words
+    assert "Segments Segment id 1 Jaccard 0.910 Segment id 2 Jaccard 0.850" in page.words
+    assert not re.search(r"[{}\[\]]", page.text)
+
+
 def test_every_reason_is_described_and_counted(report, page):
     table = page.table("quality")
     for row in report.reasons.itertuples():
@@ -137,12 +253,13 @@ def test_the_model_card_is_complete(report, page):
     assert card["Algorithm"] == ["K-Means"]
     assert card["Features"] == ["Recency, Frequency, Monetary"]
     assert card["Segment shares"] == ["36.7 %, 27.3 %, 36.0 %"]
-    assert "Random" not in card
     assert card["Fitted on customers"] == [f"{report.model['fitted_on_customers']:,}"]
     assert len(card) == len(report.model)
 
 
-@pytest.mark.parametrize("term", ["Recency", "Frequency", "Monetary", "Segment", "Quarantine", "Silhouette", "Inertia"])
+@pytest.mark.parametrize(
+    "term", ["Recency", "Frequency", "Monetary", "Segment", "Quarantine", "Silhouette", "Inertia", "Drift, PSI"]
+)
 def test_the_glossary_explains_every_term(text, term):
     assert f"<dt>{term}</dt>" in text
 
@@ -178,13 +295,15 @@ def test_configured_text_cannot_inject_markup(report, images):
         profiles=report.profiles.assign(
             segment=[f"{attack}{place}" for place in range(5)], recommendation=f'"><img src=x onerror=1>{attack}'
         ),
+        rfm_groups=report.rfm_groups.assign(meaning=attack),
+        migration=report.migration.assign(from_segment=attack),
         reasons=report.reasons.assign(description=attack),
-        model={**report.model, "note": attack},
+        model={**report.model, "note": attack, "notes": {attack: [{attack: attack}]}},
     )
     page = Page(html.render(hostile, images))
     assert "script" not in {tag for tag, _ in page.tags}
     assert len([tag for tag, _ in page.tags if tag == "img"]) == len(images)
-    assert page.text.count(f"{attack}0") == 1
+    assert page.text.count(f"{attack}0") == 2
 
 
 def test_a_colour_that_is_no_colour_becomes_grey(report, images):
@@ -199,19 +318,21 @@ def test_the_same_report_gives_the_same_page(build_report, images):
 
 
 def test_missing_numbers_are_dashes_and_never_nan(report, images):
-    numbers = [column for column in report.profiles if column.startswith(("recency", "frequency", "monetary"))]
-    profiles = report.profiles.assign(**dict.fromkeys(numbers, np.nan), recommendation=None)
+    kinds = ("recency", "frequency", "monetary", "customers_before", "revenue_recent")
+    numbers = [column for column in report.profiles if column.startswith(kinds)]
+    profiles = report.profiles.assign(**dict.fromkeys(numbers, np.nan), action=None, recommendation=None)
     exploration = report.exploration.iloc[:0]
-    diagnostics = report.k_diagnostics.assign(inertia=np.nan, vetoes=None)
-    page = Page(
-        html.render(replace(report, profiles=profiles, exploration=exploration, k_diagnostics=diagnostics), images)
-    )
+    diagnostics = report.k_diagnostics.assign(inertia=np.nan, gap=np.nan, votes=None, vetoes=None)
+    drift = report.drift.assign(psi=np.nan)
+    missing = replace(report, profiles=profiles, exploration=exploration, k_diagnostics=diagnostics, drift=drift)
+    page = Page(html.render(missing, images))
     assert not re.search(r"\b(nan|None|NaT)\b", page.text)
-    assert page.table("segments")["VIP Customers"][3:6] == ["\N{EN DASH}"] * 3
+    assert page.table("segments")["VIP Customers"][2:] == ["\N{EN DASH}"] * 5
 
 
 def test_a_report_without_diagnostics_or_days_still_renders(report, images):
-    bare = replace(report, k_diagnostics=report.k_diagnostics.iloc[:0], days=report.days.iloc[:0])
+    frames = ("k_diagnostics", "days", "exploration", "rfm_groups", "rfm_grid", "migration", "drift")
+    bare = replace(report, **{frame: getattr(report, frame).iloc[:0] for frame in frames})
     assert "No diagnostics were recorded." in html.render(bare, images)
 
 

@@ -56,3 +56,29 @@ def test_a_day_is_written_out():
 def test_features_are_labelled_with_their_units():
     labels = [wording.feature_label(feature, "EUR") for feature in ("recency_days", "frequency", "monetary")]
     assert labels == ["Recency (days)", "Frequency (orders)", "Monetary (EUR)"]
+
+
+def test_a_list_reads_as_a_sentence():
+    assert [wording.listed(parts) for parts in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == [
+        "",
+        "a",
+        "a and b",
+        "a, b and c",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(12, "+12"), (-1_200, "-1,200"), (0, "no change"), (0.2, "no change"), (np.nan, "\N{EN DASH}")]
+)
+def test_a_change_has_its_sign(value, text):
+    assert plain(wording.change(value)) == text
+
+
+@pytest.mark.parametrize(("value", "text"), [(1.26, "+1.3"), (-3, "-3.0"), (0.01, "0.0"), (np.nan, "\N{EN DASH}")])
+def test_a_signed_number_shows_that_it_is_above_zero(value, text):
+    assert plain(wording.signed(value, 1)) == text
+
+
+def test_drift_is_of_a_feature_or_of_the_segments():
+    assert wording.drifting("feature", "recency_days") == "Recency"
+    assert wording.drifting("segments", "segments") == "Segment sizes"
