@@ -92,7 +92,7 @@ def segmentation_model(
     in_force = models.load(models.in_force()) if models.digest() else None
     model = training.train(sampled, choice, settings.model, in_force, models.next_segment_id())
     compared = promotion.compare(model, in_force, sampled, settings.model.seed) if in_force else None
-    agreement = compared.agreement if compared and promote != "always" else None
+    agreement = compared.agreement if compared and promote == "if_better" else None
 
     def publish() -> dict[str, Any]:
         is_put_in_force, why = promotion.decision(compared, promote)

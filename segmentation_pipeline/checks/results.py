@@ -64,10 +64,14 @@ def check_result(stage: str, verdict: Verdict, samples: Mapping[date, str]) -> d
 
 
 def in_short(verdict: Verdict) -> str:
-    """A failed verdict in one sentence, with its days and the remedy."""
+    """A failed verdict in one sentence, with its days, what was found on them, and the remedy."""
     days = [day.isoformat() for day in verdict.failing_days]
     more = f" and {len(days) - DAYS_NAMED} more days" if len(days) > DAYS_NAMED else ""
-    return f"{verdict.expectation.threshold} does not hold on {', '.join(days[:DAYS_NAMED])}{more}. {verdict.expectation.remedy}"
+    found = _found(verdict)
+    return (
+        f"{verdict.expectation.threshold} does not hold on {', '.join(days[:DAYS_NAMED])}{more}"
+        f"{f' ({found})' if found else ''}. {verdict.expectation.remedy}"
+    )
 
 
 def ledger_rows(stage: str, verdicts: Sequence[Verdict]) -> pd.DataFrame:
@@ -97,13 +101,22 @@ def _by_day(verdict: Verdict) -> pd.DataFrame:
 
 
 def _observed(verdict: Verdict) -> str:
-    """What was found, in words: the range of each column, on failing days if there are any."""
+    """What was found, in words, and on how many days."""
+    days = wording.quantity(_telling(verdict)["date"].nunique(), "day")
+    found = _found(verdict)
+    return f"{found} ({days})" if found else days
+
+
+def _found(verdict: Verdict) -> str:
+    """The range of each column."""
+    rows = _telling(verdict)
+    return "; ".join(_range(column, rows[column]) for column in rows.columns if column != "date")
+
+
+def _telling(verdict: Verdict) -> pd.DataFrame:
+    """What was observed, on failing days if there are any."""
     rows = verdict.observed
-    if not verdict.passed:
-        rows = rows[rows["date"].isin(verdict.failing_days)]
-    said = [_range(column, rows[column]) for column in rows.columns if column != "date"]
-    days = rows["date"].nunique()
-    return f"{'; '.join(said)} ({wording.quantity(days, 'day')})" if said else wording.quantity(days, "day")
+    return rows if verdict.passed else rows[rows["date"].isin(verdict.failing_days)]
 
 
 def _range(column: str, values: pd.Series) -> str:

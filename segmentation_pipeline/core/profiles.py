@@ -80,10 +80,10 @@ def finished(
 
 def _compared(profiles: pd.DataFrame, earlier: pd.DataFrame) -> pd.DataFrame:
     """With `compared_with` and `customers_before`: 0 for a segment that the earlier day did not have."""
-    day = earlier.drop_duplicates("date").set_index("date")["compared_with"]
-    counts = earlier.set_index(["date", "segment_id"])["customers_before"]
-    found = [counts.get(key, 0) for key in zip(profiles["date"], profiles["segment_id"], strict=True)]
-    compared_with = profiles["date"].map(day)
-    return profiles.assign(compared_with=compared_with, customers_before=pd.array(found, dtype="Int64")).assign(
-        customers_before=lambda rows: rows["customers_before"].where(compared_with.notna())
+    days = dict(zip(earlier["date"], earlier["compared_with"], strict=True))
+    counts = earlier.set_index(["date", "segment_id"])["customers_before"].to_dict()
+    keys = list(zip(profiles["date"], profiles["segment_id"], strict=True))
+    return profiles.assign(
+        compared_with=pd.to_datetime(pd.Series([days.get(day) for day, _segment in keys], dtype=object)),
+        customers_before=pd.array([counts.get(key, 0) if key[0] in days else None for key in keys], dtype="Int64"),
     )

@@ -7,7 +7,8 @@ Belongs here: a model's files and how they become visible. Does not: what a mode
                                           /components.parquet  directions of the scatter plot
                                           /reference.parquet   bins of the customers it was fitted on, for drift
                                           /k_diagnostics.parquet  how its k was chosen
-                                          /card.json           when, from what and how it was fitted
+                                          /card.json           from what and how it was fitted; the same input gives the same
+                                          /record.json         when it was saved, and whether it was put in force and why
     <lake>/segmentation_model/in_force.json                    {"version": 1}
 """
 
@@ -76,8 +77,8 @@ class ModelStore:
         staged.mkdir(parents=True)
         try:
             _write(staged, model, version)
-            card = {**model.card, "promotion": promotion, "saved_at": datetime.now(UTC).isoformat(timespec="seconds")}
-            (staged / "card.json").write_text(json.dumps(card, indent=2, sort_keys=True))
+            record = {"promotion": promotion, "saved_at": datetime.now(UTC).isoformat(timespec="seconds")}
+            (staged / "record.json").write_text(json.dumps(record, indent=2))
             diagnostics.to_parquet(str(staged / "k_diagnostics.parquet"), index=False, compression="zstd")
             staged.rename(self._folder(version))
         except BaseException:
@@ -114,7 +115,7 @@ class ModelStore:
             components=components.drop(columns="variance_share").to_numpy(),
             component_shares=(components["variance_share"][0], components["variance_share"][1]),
             reference=tuple(Bin(**row) for row in reference),
-            card=json.loads((folder / "card.json").read_text()),
+            card=json.loads((folder / "card.json").read_text()) | json.loads((folder / "record.json").read_text()),
         )
 
     def diagnostics(self, version: int) -> pd.DataFrame:
@@ -143,4 +144,5 @@ def _write(folder: UPath, model: SegmentationModel, version: int) -> None:
     pd.DataFrame(cuts).to_parquet(str(folder / "score_cuts.parquet"), index=False, compression="zstd")
     reference = pa.Table.from_pylist([asdict(each) for each in model.reference])
     pq.write_table(reference, str(folder / "reference.parquet"), compression="zstd")
+    (folder / "card.json").write_text(json.dumps(dict(model.card), indent=2, sort_keys=True))
     components.to_parquet(str(folder / "components.parquet"), index=False, compression="zstd")

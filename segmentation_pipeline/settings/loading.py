@@ -71,7 +71,7 @@ def chosen_for_one_run(model: Model, **choices: Any) -> Model:
     try:
         return Model.model_validate(model.model_dump() | given)
     except ValidationError as problem:
-        lines = [f"  {_key(error)}: {_wrong(error)}" for error in problem.errors()]
+        lines = [f"  {_key(error) if error['loc'] else 'model'}: {_wrong(error)}" for error in problem.errors()]
         raise ConfigurationError("\n".join(["The run's configuration cannot be used", *lines])) from problem
 
 

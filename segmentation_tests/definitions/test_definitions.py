@@ -17,7 +17,7 @@ GROUPS = {
     "features": {"customer_orders", "customer_returns", "rfm_features"},
     "exploration": {"feature_exploration"},
     "model": {"k_diagnostics", "segmentation_model"},
-    "segments": {"customer_segments", "segment_profiles"},
+    "segments": {"customer_segments", "segment_migration", "segment_drift", "segment_profiles"},
     "reporting": {"segment_report", "quality_report"},
 }
 

@@ -98,7 +98,7 @@ def complete(small_shop: Settings) -> Iterator[Shop]:
     assert shop.range(TRANSACTIONS).success
     assert shop.night(LAST, ["rfm_features", "feature_exploration"]).success
     assert shop.run(job="refit_model").success
-    assert shop.night(LAST, ["customer_segments", "segment_profiles"]).success
+    assert shop.night(LAST, ["customer_segments", "segment_migration", "segment_drift", "segment_profiles"]).success
     yield shop
     shop.instance.dispose()
 
@@ -249,7 +249,7 @@ def test_a_suite_that_crashes_is_a_failed_run_without_verdicts_and_without_rows(
 def test_a_model_that_does_not_pass_is_not_kept_and_the_model_in_force_stays(complete, tmp_path):
     models = ModelStore(complete.lake.root / "segmentation_model")
     before, digest = models.in_force(), models.digest()
-    demanding = complete.configured(model=Model(min_segment_share=0.9, k=3))
+    demanding = complete.configured(model=Model(min_segment_share=0.9, k=3, promote="always"))
     result = demanding.run(job="refit_model")
     assert not result.success
     assert failed(result) == {"k_diagnostics.choice_is_not_vetoed", "segmentation_model.no_segment_is_tiny"}

@@ -57,7 +57,7 @@ class Shop:
             *(self.folder / "lake").rglob("partition.jsonl"),
             *(self.folder / "reports").rglob("*.*"),
         ]
-        apart = {".sources", "quality_results"}  # an index, and a log of runs
+        apart = {".sources", "quality_results", "record.json"}  # an index, and logs of when
         shown = [file for file in kept if file.is_file() and not apart & set(file.parts)]
         return {str(file.relative_to(self.folder)): file.read_bytes() for file in shown}
 

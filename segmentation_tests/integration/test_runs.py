@@ -138,8 +138,9 @@ def test_a_whole_night_scores_with_the_model_in_force_and_draws_its_report(runne
 
 def test_a_range_of_snapshots_gives_each_day_what_its_own_night_gives(runner, empty):
     days = [LAST - timedelta(days=1), LAST]
-    runner.range(["rfm_features", "customer_segments", "segment_profiles"], *days)
-    ranged = {asset: runner.bytes_of(asset) for asset in ("rfm_features", "customer_segments", "segment_profiles")}
+    snapshots = ["rfm_features", "customer_segments", "segment_migration", "segment_drift", "segment_profiles"]
+    runner.range(snapshots, *days)
+    ranged = {asset: runner.bytes_of(asset) for asset in snapshots}
     for day in days:
         runner.night(day, list(ranged))
     assert {asset: runner.bytes_of(asset) for asset in ranged} == ranged
@@ -160,18 +161,3 @@ def test_scoring_without_a_model_says_which_job_to_run(empty):
     empty.night(day, ["rfm_features"])
     with pytest.raises(NoModelInForce, match="refit_model"):
         empty.night(day, ["customer_segments"])
-
-
-def test_a_refit_adds_a_version_with_the_same_content_for_the_same_input(runner):
-    first = runner.resources["models"].load(1)
-    runner.definitions.resolve_job_def("refit_model").execute_in_process(
-        instance=runner.instance,
-        run_config={**QUIET, "ops": {"k_diagnostics": {"config": {"as_of": LAST.isoformat()}}}},
-    )
-    models = runner.resources["models"]
-    again = models.load(models.in_force())
-    assert models.in_force() == models.versions()[-1] > 1
-    assert again.segments == first.segments
-    assert again.scalings == first.scalings
-    assert dict(again.card) == dict(first.card)
-    models.put_in_force(1)

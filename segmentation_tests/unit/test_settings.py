@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from segmentation_pipeline.settings import ConfigurationError, load, load_configured
+from segmentation_pipeline.settings import ConfigurationError, Model, chosen_for_one_run, load, load_configured
 
 MINIMAL = {
     "source": {
@@ -145,6 +145,15 @@ WRONG = {
     "empty path": ({"source": {"path": ""}}, "source.path:", "at least 1 character"),
     "two prices": ({"source": {"columns": {"unit_price": "P"}}}, "map exactly one of unit_price", "amount"),
     "pattern": ({"cleaning": {"non_product_pattern": "(("}}, "cleaning.non_product_pattern: is no regular", ""),
+    "drift in wrong order": ({"drift": {"warn": 0.3}}, "drift: warn (0.3) is above act (0.25)", ""),
+    "drift of nobody": ({"drift": {"min_customers": 0}}, "drift.min_customers:", "greater than or equal to 1"),
+    "migration since today": ({"migration": {"days": 0}}, "migration.days:", "greater than or equal to 1"),
+    "unknown key of migration": ({"migration": {"inactive": 9}}, "migration.inactive: is no known key", "inactive_days?"),
+    "stability": ({"model": {"min_stability": 50}}, "model.min_stability:", "less than or equal to 1"),
+    "stability where it was": ({"quality": {"min_stability": 0.5}}, "quality.min_stability: is no known key", ""),
+    "feature": ({"model": {"features": ["age"]}}, "model.features.0:", "'average_order_value'"),
+    "feature twice": ({"model": {"features": ["frequency"] * 2}}, "model: features: give each at most once", ""),
+    "promotion": ({"model": {"promote": "yes"}}, "model.promote:", "'if_better', 'always' or 'never'"),
     "no first day": ({"start_date": None}, "start_date:", "is no day"),
 }  # fmt: skip
 
@@ -202,3 +211,53 @@ def test_a_missing_file_says_how_to_name_one(tmp_path):
 @pytest.mark.parametrize(("given", "meant"), [("\\t", "\t"), ("\t", "\t"), (";", ";")])
 def test_a_tab_can_be_written_as_people_write_it(tmp_path, given, meant):
     assert load(written(tmp_path, {"source": {"delimiter": given}})).source.delimiter == meant
+
+
+# What one run chooses
+
+
+CONFIGURED = Model(k=5, algorithm="ward", seed=7)
+
+
+def test_a_run_chooses_otherwise_and_the_rest_is_as_configured():
+    chosen = chosen_for_one_run(CONFIGURED, k=3, algorithm=None, features=["monetary", "tenure_days"])
+    assert (chosen.k, chosen.algorithm, chosen.features) == (3, "ward", ("monetary", "tenure_days"))
+    changed = {name for name in Model.model_fields if getattr(chosen, name) != getattr(CONFIGURED, name)}
+    assert changed == {"k", "features"}
+    assert CONFIGURED.k == 5
+
+
+def test_a_run_that_chooses_nothing_has_the_model_section_as_configured():
+    assert chosen_for_one_run(CONFIGURED, k=None, algorithm=None, features=None, promote=None) == CONFIGURED
+
+
+@pytest.mark.parametrize(
+    ("choice", "key", "allowed"),
+    [
+        (
+            {"algorithm": "dbscan"},
+            "algorithm: ",
+            "'kmeans', 'bisecting_kmeans', 'ward' or 'gaussian_mixture' (given: 'db",
+        ),
+        ({"features": ["monetary", "age"]}, "features.1: ", "'tenure_days'"),
+        ({"features": []}, "features: give each at most once, and at least one", ""),
+        ({"features": ["monetary", "monetary"]}, "features: give each at most once", ""),
+        ({"k": 1}, "k: ", "greater than or equal to 2 (given: 1)"),
+        ({"k": 13}, "k: ", "less than or equal to 12 (given: 13)"),
+        ({"promote": "yes"}, "promote: ", "'if_better', 'always' or 'never' (given: 'yes')"),
+    ],
+)
+def test_a_choice_that_is_not_allowed_is_one_message_with_the_key_and_what_is(choice, key, allowed):
+    with pytest.raises(ConfigurationError) as refused:
+        chosen_for_one_run(CONFIGURED, **choice)
+    first, *others = str(refused.value).splitlines()
+    assert first == "The run's configuration cannot be used"
+    assert len(others) == 1
+    assert others[0].strip().removeprefix("model: ").startswith(key)
+    assert allowed in others[0]
+
+
+def test_every_choice_that_is_not_allowed_is_told_at_once():
+    with pytest.raises(ConfigurationError) as refused:
+        chosen_for_one_run(CONFIGURED, k=1, algorithm="dbscan", features=["age"])
+    assert len(str(refused.value).splitlines()) == 4

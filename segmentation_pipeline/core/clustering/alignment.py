@@ -23,7 +23,8 @@ def identities(
     """The id of each new centre: that of the segment it continues, or a new one.
 
     Centres are compared in the coordinates of the model in force, along the features that both models know, and paired
-    so that the distances add up to the least. Paired centres farther apart than the cut-off are different segments.
+    so that the distances add up to the least. Centres farther apart than the cut-off are different segments, and how much
+    farther makes no difference to the pairs.
 
     Args:
         centres: (k, features) new centres in their own standardised coordinates, in the order new ids are given out.
@@ -44,7 +45,7 @@ def identities(
         own, others = _comparable(centres, scalings, in_force)
         if own.shape[1]:
             distances = np.sqrt(squared_distances(own, others))
-            pairs = zip(*linear_sum_assignment(distances), strict=True)
+            pairs = zip(*linear_sum_assignment(np.minimum(distances, farthest)), strict=True)
             continued = {
                 int(place): in_force.segments[other].segment_id
                 for place, other in pairs
@@ -62,4 +63,6 @@ def _comparable(
     shared = [(place, each, *known[each.feature]) for place, each in enumerate(scalings) if each.feature in known]
     own = [(centres[:, place] * each.scale + each.mean - old.mean) / old.scale for place, each, _, old in shared]
     others = [in_force.centres[:, place] for _, _, place, _ in shared]
-    return np.array(own).T.reshape(len(centres), len(shared)), np.array(others).T.reshape(-1, len(shared))
+    return np.array(own).T.reshape(len(centres), len(shared)), np.array(others).T.reshape(
+        len(in_force.segments), len(shared)
+    )

@@ -103,6 +103,7 @@ class Fitter:
     def _bisecting_centres(self, k: int) -> np.ndarray:
         from sklearn.cluster import BisectingKMeans
 
+        k = min(k, len(np.unique(self.points, axis=0)))  # it fails on a cluster that cannot be split
         model = BisectingKMeans(n_clusters=k, n_init=self.restarts, random_state=self.seed)
         return np.asarray(model.fit(self.points).cluster_centers_)
 

@@ -1,8 +1,10 @@
 """Suites: every expectation holds of a sound profile, and fails on damage to its own columns and to no others."""
 
 from datetime import date
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -10,7 +12,10 @@ from segmentation_pipeline.checks.expectations import Advice, Expectation, betwe
 from segmentation_pipeline.checks.judging import CheckCrashed, judge
 from segmentation_pipeline.checks.stages import STAGES
 from segmentation_pipeline.checks.suites import suites
-from segmentation_pipeline.settings import Columns, ConfigurationError, Quality, Settings, Source
+from segmentation_pipeline.core.clustering.preprocessing import Scaling
+from segmentation_pipeline.core.clustering.scoring import RFM, Segment, SegmentationModel
+from segmentation_pipeline.core.profiling.segments import with_quality
+from segmentation_pipeline.settings import Columns, ConfigurationError, Drift, Model, Quality, Settings, Source
 
 ADVICE = Advice(why="-", remedy="-")
 DAYS = [date(2025, 7, day) for day in (1, 2, 3)]
@@ -137,6 +142,123 @@ def test_only_mapped_columns_are_missed():
     names = {each.name for each in suites(settings)["raw_transactions"]}
     assert {"invoiced_at_is_given", "price_is_given"} <= names
     assert not names & {"invoice_id_is_given", "quantity_is_given", "product_id_is_given", "country_is_given"}
+
+
+# A model
+
+
+SHARES = {"Best": 0.4, "Middle": 0.35, "Rest": 0.25}
+OF_A_CARD = {"silhouette": 0.4, "stability": 0.8}
+
+
+def fitted(
+    shares: dict[str, float], centres: np.ndarray, agreement: float | None = None, **card: float
+) -> pd.DataFrame:
+    """What is judged of a model, as the gate sees it, with these segments."""
+    model = SegmentationModel(
+        scalings=tuple(Scaling(feature, 0.0, 300.0, 4.0, 1.5) for feature in RFM),
+        segments=tuple(
+            Segment(number, name, "#111111", "-", tuple(centre))
+            for number, (name, centre) in enumerate(zip(shares, centres, strict=True), start=1)
+        ),
+        score_cuts={},
+        components=np.eye(2, 3),
+        component_shares=(0.5, 0.5),
+        reference=(),
+        card={"segments": shares} | OF_A_CARD | card,
+    )
+    frame = with_quality(model, DAYS[0], chosen_k=len(shares), agreement=agreement)
+    return frame.assign(columns=STAGES["segmentation_model"].declared_columns)
+
+
+def held_back_by(frame: pd.DataFrame, **model: Any) -> set[str]:
+    """Names of the critical expectations that keep a model from being put in force."""
+    settings = settings_with().model_copy(update={"model": Model(**model)})
+    verdicts = judge("segmentation_model", suites(settings)["segmentation_model"], frame)
+    assert {verdict.expectation.name for verdict in verdicts if not verdict.passed} == {
+        verdict.expectation.name for verdict in verdicts if verdict.is_critical
+    }
+    return {verdict.expectation.name for verdict in verdicts if verdict.holds_back}
+
+
+@pytest.mark.parametrize(
+    ("card", "failing"),
+    [
+        ({}, set()),
+        ({"silhouette": 0.24}, {"segments_are_apart"}),
+        ({"stability": 0.49}, {"segments_are_stable"}),
+        ({"agreement": 0.69}, {"agrees_with_model_in_force"}),
+        ({"agreement": 0.7}, set()),
+    ],
+)
+def test_a_model_is_held_back_by_the_one_number_that_is_too_low(card, failing):
+    assert held_back_by(fitted(SHARES, np.eye(3), **card)) == failing
+
+
+@pytest.mark.parametrize(
+    ("setting", "failing"),
+    [
+        ({"min_segment_share": 0.26}, "no_segment_is_tiny"),
+        ({"min_silhouette": 0.41}, "segments_are_apart"),
+        ({"min_stability": 0.81}, "segments_are_stable"),
+        ({"min_agreement": 0.91}, "agrees_with_model_in_force"),
+    ],
+)
+def test_what_is_too_low_for_a_model_is_a_setting(setting, failing):
+    assert held_back_by(fitted(SHARES, np.eye(3), agreement=0.9), **setting) == {failing}
+
+
+def test_segments_of_a_handful_are_held_back_however_superb_the_silhouette():
+    sizes = np.array([2, 5, 31, 4_300])
+    shares = dict(zip("ABCD", sizes / sizes.sum(), strict=True))
+    frame = fitted(shares, np.arange(12.0).reshape(4, 3), silhouette=0.954, stability=0.9)
+    assert held_back_by(frame) == {"no_segment_is_tiny"}
+
+
+@pytest.fixture(scope="module")
+def raw_rfm(online_retail: Path) -> np.ndarray:
+    """Recency, frequency and monetary of Online Retail as many tutorials compute and cluster them: not scaled at all."""
+    lines = pd.read_parquet(online_retail)
+    lines = lines[lines["CustomerID"].notna() & (lines["Quantity"] > 0) & (lines["UnitPrice"] > 0)]
+    lines = lines[~lines["InvoiceNo"].astype(str).str.startswith("C")]
+    customers = lines.assign(amount=lines["Quantity"] * lines["UnitPrice"]).groupby("CustomerID")
+    recency = (pd.Timestamp("2011-12-10") - customers["InvoiceDate"].max()).dt.days
+    return np.column_stack([recency, customers["InvoiceNo"].nunique(), customers["amount"].sum()]).astype(float)
+
+
+def test_unscaled_k_means_of_online_retail_looks_superb_and_is_held_back(raw_rfm):
+    from sklearn.cluster import KMeans
+    from sklearn.metrics import silhouette_score
+
+    clusters = KMeans(4, n_init=10, random_state=42).fit(raw_rfm)
+    sizes = np.bincount(clusters.labels_)
+    silhouette = silhouette_score(raw_rfm, clusters.labels_)
+    assert silhouette > 0.9
+    assert sizes.min() / sizes.sum() < settings_with().model.min_segment_share
+    shares = dict(zip("ABCD", (sizes / sizes.sum()).tolist(), strict=True))
+    # Stability is given its best value, so that nothing but the size of the segments speaks against the model.
+    frame = fitted(shares, clusters.cluster_centers_, silhouette=float(silhouette), stability=1.0)
+    assert held_back_by(frame) == {"no_segment_is_tiny"}
+
+
+# Migration and drift
+
+
+def test_flows_that_lack_a_customer_or_a_penny_are_held_back():
+    frame = sound("segment_migration").assign(uncompared_customers=[0, 1, -1], customers_gone=0)
+    found = {each.expectation.name: each for each in judge("segment_migration", SUITES["segment_migration"], frame)}
+    assert found["everybody_came_from_somewhere"].holds_back == (DAYS[1], DAYS[2])
+    assert [name for name, verdict in found.items() if not verdict.passed] == ["everybody_came_from_somewhere"]
+
+
+def test_drift_warns_from_its_two_limits_on_and_holds_nothing_back():
+    settings = settings_with().model_copy(update={"drift": Drift(warn=0.2, act=0.4)})
+    expectations = suites(settings)["segment_drift"]
+    frame = sound("segment_drift").assign(drifted_psi=[None, 0.3, 0.5])
+    found = {verdict.expectation.name: verdict for verdict in judge("segment_drift", expectations, frame)}
+    assert found["customers_are_as_when_fitted"].failing_days == (DAYS[1], DAYS[2])
+    assert found["model_still_fits"].failing_days == (DAYS[2],)
+    assert not any(verdict.holds_back for verdict in found.values())
 
 
 # A shop's own

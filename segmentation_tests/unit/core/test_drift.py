@@ -11,6 +11,7 @@ import pytest
 from segmentation_pipeline.core import drift, schema
 from segmentation_pipeline.core.clustering.scoring import RFM
 from segmentation_pipeline.core.drift import FLOOR_SHARE, Bin
+from segmentation_pipeline.settings import Drift
 
 DAYS = [date(2011, 6, 1), date(2011, 6, 2)]
 WARN, ACT = 0.10, 0.25
@@ -136,6 +137,37 @@ def test_every_day_and_name_has_its_own_row_in_order():
     pd.testing.assert_frame_equal(drift.population_stability(shuffled, bins, WARN, ACT), found)
 
 
+@pytest.mark.parametrize(
+    ("min_customers", "levels"),
+    [(10, ["act", "act"]), (11, ["stable", "act"]), (1_000, ["stable", "act"]), (1_001, ["stable", "stable"])],
+)
+def test_a_day_with_few_customers_is_measured_and_not_judged(min_customers, levels):
+    bins = bins_of(0.5, 0.5)
+    counts = pd.concat([counts_of(8, 2), counts_of(800, 200, day=DAYS[1])])
+    found = drift.judged(counts, bins, Drift(warn=WARN, act=ACT, min_customers=min_customers))
+    assert found["level"].tolist() == levels
+    assert found["psi"].tolist() == pytest.approx([0.3 * log(4)] * 2, rel=1e-12)
+    assert found.columns.tolist() == ["date", "kind", "name", "psi", "level"]
+
+
+def test_few_customers_are_few_for_every_feature_and_the_segments():
+    bins = [*bins_of(0.5, 0.5), *bins_of(0.5, 0.5, kind="segments", name="segments")]
+    counts = pd.concat([counts_of(9, 1), counts_of(9, 1, kind="segments", name="segments")])
+    for limit, level in ((10, "act"), (11, "stable")):
+        assert set(drift.judged(counts, bins, Drift(min_customers=limit))["level"]) == {level}
+    pd.testing.assert_frame_equal(
+        drift.judged(counts, bins, Drift(min_customers=1)), drift.population_stability(counts, bins, WARN, ACT)
+    )
+
+
+def test_by_default_a_shop_of_a_hundred_customers_is_not_told_of_drift():
+    few, many = (
+        drift.judged(counts, bins_of(0.5, 0.5), Drift()) for counts in (counts_of(66, 34), counts_of(6_600, 3_400))
+    )
+    assert few["psi"].item() == pytest.approx(many["psi"].item()) == pytest.approx(0.16 * log(66 / 34))
+    assert (few["level"].item(), many["level"].item()) == ("stable", "warn")
+
+
 def test_without_drift_psi_is_about_what_chance_gives():
     random = np.random.default_rng(4)
     sampled, customers = 5_000, 500
@@ -238,6 +270,7 @@ def test_a_day_of_net_zero_customers_alone_is_absent(count, customers, bins):
     stability = drift.population_stability(found, bins, WARN, ACT)
     assert stability.empty
     assert stability.columns.tolist() == ["date", "kind", "name", "psi", "level"]
+    pd.testing.assert_frame_equal(drift.judged(found, bins, Drift()), stability)
 
 
 def test_features_alone_are_counted_without_segments(count, customers, bins):

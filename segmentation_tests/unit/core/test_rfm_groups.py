@@ -1,14 +1,17 @@
 """RFM groups: every triple of scores has exactly one, the same in the engine, in Python and in the tutorials."""
 
 import re
+from datetime import date
+from decimal import Decimal
 from itertools import product
 from math import floor
 
 import ibis
+import numpy as np
 import pandas as pd
 import pytest
 
-from segmentation_pipeline.core import rfm_groups
+from segmentation_pipeline.core import rfm_groups, schema
 from segmentation_pipeline.core.rfm_groups import GRID, GROUPS, group_of
 
 SCORES = range(1, 6)
@@ -109,3 +112,71 @@ def test_the_order_of_rows_does_not_matter(grouped):
 def test_scores_outside_the_grid_are_refused(recency, value):
     with pytest.raises(ValueError, match="Scores are 1 to 5"):
         group_of(recency, value)
+
+
+# Customers and revenue of the groups
+
+
+@pytest.fixture(scope="module")
+def customers() -> pd.DataFrame:
+    """Scored customers, a tenth of whom are Net zero; nobody is in the top row of the grid."""
+    random = np.random.default_rng(6)
+    scores = pd.DataFrame(random.integers(1, [5, 6, 6], (500, 3)), columns=list(TRIPLES)).astype(object)
+    groups = [group_of(r, floor((f + m) / 2 + 0.5)) for r, f, m in scores.itertuples(index=False)]
+    found = scores.assign(
+        date=date(2011, 6, 1),
+        customer_id=[str(number) for number in range(500)],
+        segment_id=1,
+        rfm_group=groups,
+        monetary=[Decimal(int(pennies)) / 100 for pennies in random.integers(1, 900_000, 500)],
+    )
+    found.loc[random.random(500) < 0.1, [*TRIPLES, "rfm_group", "segment_id", "monetary"]] = [
+        *[None] * 4,
+        0,
+        Decimal(-5),
+    ]
+    return found
+
+
+@pytest.fixture(scope="module")
+def cells(engine, table_of):
+    def run(customers):
+        return engine.to_pandas(rfm_groups.counted(table_of(schema.CUSTOMER_SEGMENTS, customers.to_dict("records"))))
+
+    return run
+
+
+def test_cells_of_the_grid_agree_with_pandas_and_leave_net_zero_out(cells, customers):
+    scored = customers[customers["rfm_group"].notna()]
+    value = [floor((f + m) / 2 + 0.5) for f, m in zip(scored["frequency_score"], scored["monetary_score"], strict=True)]
+    groups = scored.assign(value_score=value).groupby(["recency_score", "value_score", "rfm_group"])["monetary"]
+    found = cells(customers)
+    assert found.columns.tolist() == ["recency_score", "value_score", "rfm_group", "customers", "revenue"]
+    assert list(found.iloc[:, :3].itertuples(index=False, name=None)) == list(groups.groups)
+    assert found["customers"].tolist() == groups.size().tolist()
+    assert found["revenue"].tolist() == groups.sum().tolist()
+    assert found["customers"].sum() == len(scored) < len(customers)
+
+
+def test_the_groups_are_all_eleven_in_order_and_add_up_to_everybody(cells, customers):
+    found = rfm_groups.summed(cells(customers))
+    assert list(zip(found["rfm_group"], found["meaning"], strict=True)) == [
+        (each.name, each.meaning) for each in GROUPS
+    ]
+    by_name = customers.astype({"monetary": float}).groupby("rfm_group")["monetary"]
+    found = found.set_index("rfm_group")
+    assert found["customers"].to_dict() == dict.fromkeys(ORDER, 0) | by_name.size().to_dict()
+    assert found["revenue"].to_dict() == pytest.approx(dict.fromkeys(ORDER, 0.0) | by_name.sum().to_dict())
+    assert found["customers"]["New Customers"] == 0  # the top row of the grid
+    sums = found[["customer_share", "revenue_share"]].sum()
+    assert sums.to_dict() == pytest.approx({"customer_share": 1, "revenue_share": 1}, abs=1e-12)
+    assert found["customer_share"]["Lost"] == pytest.approx(
+        by_name.size()["Lost"] / customers["rfm_group"].notna().sum()
+    )
+    assert found["revenue_share"]["Lost"] == pytest.approx(by_name.sum()["Lost"] / by_name.sum().sum())
+
+
+def test_without_scored_customers_there_are_eleven_empty_groups(cells, customers):
+    found = rfm_groups.summed(cells(customers[customers["rfm_group"].isna()]))
+    assert found["rfm_group"].tolist() == list(ORDER)
+    assert not found[["customers", "revenue", "customer_share", "revenue_share"]].to_numpy(dtype=float).any()

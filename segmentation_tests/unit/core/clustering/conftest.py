@@ -16,10 +16,10 @@ KINDS = ((15, 14.0, 6_000.0), (50, 5.0, 1_500.0), (20, 2.0, 300.0), (220, 1.5, 2
 
 
 def shoppers_of(customers: int, seed: int) -> pd.DataFrame:
-    """RFM features of four kinds of customers: recency in days, orders, money to the penny."""
+    """RFM features of four kinds of customers at the end of 2011-12-09: recency in days, orders, money to the penny."""
     random = np.random.default_rng(seed)
     recency, orders, money = np.array(KINDS)[random.integers(0, len(KINDS), customers)].T
-    return pd.DataFrame(
+    frame = pd.DataFrame(
         {
             "customer_id": [f"{number:05}" for number in range(customers)],
             "recency_days": (recency * random.lognormal(0, 0.4, customers)).astype("int64"),
@@ -27,11 +27,19 @@ def shoppers_of(customers: int, seed: int) -> pd.DataFrame:
             "monetary": (money * random.lognormal(0, 0.4, customers)).round(2),
         }
     )
+    days = frame["recency_days"] + (frame["frequency"] - 1) * random.integers(1, 60, customers)
+    return frame.assign(first_order_date=pd.Timestamp("2011-12-09") - pd.to_timedelta(days, unit="D"))
 
 
 def features_of(frame: pd.DataFrame) -> ir.Table:
     """The frame as a table of the engine, its money exact."""
-    types = {"customer_id": "string", "recency_days": "int64", "frequency": "int64", "monetary": MONEY}
+    types = {
+        "customer_id": "string",
+        "recency_days": "int64",
+        "frequency": "int64",
+        "monetary": MONEY,
+        "first_order_date": "date",
+    }
     exact = [Decimal(str(money)).quantize(Decimal("0.0001")) for money in frame["monetary"]]
     return ibis.memtable(frame.assign(monetary=exact), schema=types)
 

@@ -15,15 +15,16 @@ from segmentation_pipeline.core import naming, schema
 from segmentation_pipeline.core.clustering import scoring
 from segmentation_pipeline.core.clustering.preprocessing import Scaling, transform
 from segmentation_pipeline.core.clustering.scoring import RFM, Segment, SegmentationModel
-from segmentation_pipeline.core.clustering.training import train
+from segmentation_pipeline.core.clustering.training import Choice, train
+from segmentation_pipeline.core.rfm_groups import GRID
 from segmentation_pipeline.settings import Model
 
 AS_OF = date(2011, 12, 9)
 
 
-@pytest.fixture(scope="module", params=["kmeans", "ward"])
+@pytest.fixture(scope="module", params=["kmeans", "bisecting_kmeans", "ward", "gaussian_mixture"])
 def model(request, shoppers):
-    return train(shoppers, AS_OF, 5, "because", Model(algorithm=request.param))
+    return train(shoppers, Choice(AS_OF, RFM, request.param, 5, "because"), Model(restarts=2))
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,8 @@ def test_customers_without_net_spend_are_net_zero_and_have_no_scores(scored, eve
     nothing = scored.loc[everyone["customer_id"][:10]]
     assert set(nothing["segment"]) == {naming.NET_ZERO}
     assert set(nothing["segment_id"]) == {naming.NET_ZERO_ID}
-    assert nothing[["recency_score", "frequency_score", "monetary_score", "rfm_score"]].isna().all(axis=None)
+    scores = ["recency_score", "frequency_score", "monetary_score", "rfm_score", "rfm_group"]
+    assert nothing[scores].isna().all(axis=None)
     assert nothing["monetary"].astype(float).tolist() == everyone["monetary"][:10].tolist()
 
 
@@ -82,6 +84,15 @@ def test_scores_agree_with_numpy(scored, everyone, model):
     np.testing.assert_array_equal(found["monetary_score"], 1 + above["monetary"])
     digits = found[["recency_score", "frequency_score", "monetary_score"]].astype(int).astype(str)
     assert found["rfm_score"].tolist() == digits.sum(axis=1).tolist()
+
+
+def test_groups_are_those_of_the_grid_at_recency_and_the_mean_of_the_others_rounded_half_up(scored):
+    spending = scored[scored["segment_id"] != 0]
+    recency, frequency, monetary = (spending[f"{name}_score"].astype(int) for name in ("recency", "frequency", "monetary"))
+    value = np.floor((frequency + monetary) / 2 + 0.5).astype(int)
+    expected = [GRID[5 - row][column - 1] for row, column in zip(recency, value, strict=True)]
+    assert spending["rfm_group"].tolist() == expected
+    assert len(set(expected)) > 5
 
 
 def test_equal_values_get_equal_scores_and_larger_ones_never_less(scored):
@@ -114,7 +125,7 @@ def model_of(centres, scalings=PLAIN):
         Segment(number, f"segment {number}", "#000000", "do", tuple(centre)) for number, centre in enumerate(centres, 1)
     )
     cuts = dict.fromkeys(RFM, (1.0, 2.0, 3.0, 4.0))
-    return SegmentationModel(scalings, segments, cuts, np.eye(2, len(scalings)), (0.5, 0.5), {})
+    return SegmentationModel(scalings, segments, cuts, np.eye(2, len(scalings)), (0.5, 0.5), (), {})
 
 
 def test_of_equally_near_centres_the_first_is_taken(segmented):
@@ -143,7 +154,7 @@ def test_a_value_at_a_cut_scores_as_one_below_it(segmented):
 
 
 def test_a_feature_that_is_not_in_the_model_does_not_move_a_customer(segmented, everyone, shoppers):
-    model = train(shoppers, AS_OF, 3, "because", Model(features=("frequency",)))
+    model = train(shoppers, Choice(AS_OF, ("frequency",), "kmeans", 3, "because"), Model(restarts=2))
     found = segmented(everyone[10:], model)
     centres = model.centres[:, 0]
     at = model.scalings[0].transform(everyone["frequency"][10:].to_numpy(dtype=float))

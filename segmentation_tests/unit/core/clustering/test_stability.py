@@ -9,16 +9,17 @@ from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score, jaccard_score
 
-from segmentation_pipeline.core.clustering.fitting import Fitter
+from segmentation_pipeline.core.clustering.fitting import Algorithm, Fitter
 from segmentation_pipeline.core.clustering.stability import (
     CUSTOMERS,
     RESTARTS,
     ROUNDS,
+    Resampled,
     bootstrap_stability,
     maximal_jaccards,
 )
 
-ALGORITHMS = ("kmeans", "ward")
+ALGORITHMS: tuple[Algorithm, ...] = ("kmeans", "bisecting_kmeans", "ward", "gaussian_mixture")
 CORNERS = np.array([[0, 0, 0], [9, 0, 1], [0, 9, 2], [9, 9, 3]])
 
 
@@ -28,7 +29,7 @@ def blobs(customers: int, spread: float) -> np.ndarray:
     return CORNERS[random.integers(0, 4, customers)] + random.normal(0, spread, (customers, 3))
 
 
-def agreement(points: np.ndarray, k: int, algorithm: str = "kmeans", seed: int = 42) -> float:
+def agreement(points: np.ndarray, k: int, algorithm: Algorithm = "kmeans", seed: int = 42) -> float:
     fitter = Fitter(points, algorithm, seed, restarts=3)
     return bootstrap_stability(fitter.fit(k), fitter).agreement
 
@@ -152,3 +153,20 @@ def test_nothing_to_compare_is_refused(rounds, customers):
     clusters = fitter.fit(2)
     with pytest.raises(ValueError, match="a round and a customer"):
         bootstrap_stability(clusters, fitter, rounds, customers)
+
+
+def test_one_set_of_samples_gives_every_k_what_samples_of_its_own_would():
+    fitter = Fitter(blobs(300, 1.5), "kmeans", 42, restarts=1)
+    resampled = Resampled(fitter, 5, 200)
+    for k in (6, 2, 4):
+        clusters = fitter.fit(k)
+        assert resampled.stability(clusters) == bootstrap_stability(clusters, fitter, 5, 200)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_samples_of_fewer_different_customers_than_clusters_are_compared_all_the_same(algorithm):
+    fitter = Fitter(np.random.default_rng(0).normal(0, 1, (5, 3)), algorithm, 0, restarts=3)
+    stability = bootstrap_stability(fitter.fit(5), fitter)
+    assert len(stability.jaccards) == 5
+    assert 0 < min(stability.jaccards) <= max(stability.jaccards) < 1

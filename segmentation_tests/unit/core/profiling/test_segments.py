@@ -7,13 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from segmentation_pipeline.core import schema
+from segmentation_pipeline.core import migration, schema
 from segmentation_pipeline.core.clustering.preprocessing import Scaling
 from segmentation_pipeline.core.clustering.scoring import Segment, SegmentationModel
 from segmentation_pipeline.core.profiling import segments
 
 DAYS = [date(2011, 6, day) for day in (1, 2, 3)]
 EMPTY = DAYS[1]
+BEFORE = date(2011, 5, 2)
 NAMES = {0: "Net zero", 1: "Best", 2: "Rest", 3: "Lost"}
 
 
@@ -130,6 +131,108 @@ def test_net_zero_by_the_features_is_no_order_or_no_money_kept(profile, frequenc
     assert day["net_zero_share"] == 1 / 5
 
 
+# --- migration -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def flowed(engine, table_of):
+    """The profile of flows into the day's segments, by day."""
+
+    def run(scored, flows, days=DAYS[:1]):
+        tables = table_of(schema.CUSTOMER_SEGMENTS, scored), table_of(schema.SEGMENT_MIGRATION, flows)
+        found = engine.to_pandas(segments.migration_measured(*tables, days))
+        return found.set_index(found["date"].dt.date).sort_index()
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def moves(engine, table_of):
+    """The flows between two snapshots, as the pipeline finds them."""
+
+    def run(before, after):
+        snapshots = (table_of(schema.CUSTOMER_SEGMENTS, scored) for scored in (before, after))
+        return engine.to_pandas(migration.segment_migration(*snapshots, BEFORE, 180)).to_dict("records")
+
+    return run
+
+
+# Ann, Eve and Joe stay, Bob comes up from Lost, Sue is new, and Tom is gone.
+KNOWN_BEFORE = [
+    *(customer(name, number, BEFORE) for name, number in (("ann", 1), ("bob", 3), ("eve", 2), ("joe", 0))),
+    customer("tom", 3, BEFORE, monetary=Decimal("0.75")),
+]
+UNCOMPARED = ["uncompared_customers", "uncompared_revenue"]
+
+
+def test_flows_add_up_to_the_segments_of_the_day(flowed, moves):
+    day = flowed(EVERYBODY, moves(KNOWN_BEFORE, EVERYBODY)).iloc[0]
+    assert day[["flows", "customers", "customers_after", "customers_gone"]].tolist() == [6, 5, 5, 1]
+    assert day[["before_revenue", "revenue", "after_revenue"]].tolist() == [Decimal("27.75"), 36, 36]
+    assert day[[*UNCOMPARED, "no_revenue"]].tolist() == [0, 0, 0]
+    assert day["stayed_share"] == 3 / 4
+
+
+def test_flows_of_generated_customers_agree_with_pandas(flowed, moves, shoppers):
+    random = np.random.default_rng(3)
+    after = [row | {"date": DAYS[0]} for row in shoppers]
+    number_of = {row["customer_id"]: int(random.choice(4)) for row in shoppers if random.random() < 0.8}
+    before = [customer(name, number, BEFORE) for name, number in number_of.items()]
+    day = flowed(after, moves(before, after)).iloc[0]
+    both = [(number_of[row["customer_id"]], row["segment_id"]) for row in after if row["customer_id"] in number_of]
+    assert day["stayed_share"] == pytest.approx(np.mean([one == other for one, other in both]))
+    assert day[["customers", "customers_after", "customers_gone"]].tolist() == [400, 400, 0]
+    assert day["revenue"] == day["after_revenue"] == sum(row["monetary"] for row in after)
+    assert day["before_revenue"] == sum(row["monetary"] for row in before)
+    assert day[UNCOMPARED].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"customers": -1}, [1, 0]),
+        ({"customers": 2}, [-2, 0]),
+        ({"revenue_after": Decimal("-0.01")}, [0, Decimal("0.01")]),
+        ({"revenue_after": Decimal("0.0001")}, [0, Decimal("-0.0001")]),
+    ],
+)
+@pytest.mark.parametrize("place", range(2))
+def test_a_customer_or_a_penny_too_few_or_too_many_shows(flowed, moves, change, expected, place):
+    flows = sorted(moves(KNOWN_BEFORE, EVERYBODY), key=lambda flow: (-flow["to_segment_id"], flow["from_segment_id"]))
+    for name, difference in change.items():
+        flows[place][name] += difference
+    assert flowed(EVERYBODY, flows).iloc[0][UNCOMPARED].tolist() == expected
+
+
+def test_a_flow_that_is_missing_shows_with_all_its_customers(flowed, moves):
+    from_lost = [flow for flow in moves(KNOWN_BEFORE, EVERYBODY) if flow["from_segment_id"] != 3]
+    assert flowed(EVERYBODY, from_lost).iloc[0][UNCOMPARED].tolist() == [1, 9]
+
+
+def test_a_day_without_an_earlier_one_and_a_day_without_customers_have_zeros(flowed, moves):
+    scored = [*EVERYBODY, *(row | {"date": DAYS[2]} for row in EVERYBODY)]
+    found = flowed(scored, moves(KNOWN_BEFORE, EVERYBODY), DAYS)
+    counts = [column.name for column in segments.MIGRATION_COLUMNS if column.type != "float64"]
+    assert not found.loc[EMPTY, counts].astype(bool).any()
+    uncompared = found.loc[DAYS[2], counts]
+    assert uncompared[["customers", "revenue"]].tolist() == [5, 36]
+    assert not uncompared.drop(["customers", "revenue"]).astype(bool).any()
+    assert found["stayed_share"].isna().tolist() == [False, True, True]
+
+
+def test_where_everybody_is_new_nobody_stayed_or_went(flowed, moves):
+    day = flowed(EVERYBODY, moves([], EVERYBODY)).iloc[0]
+    assert day[["customers_after", "customers_gone", "before_revenue", *UNCOMPARED]].tolist() == [5, 0, 0, 0, 0]
+    assert pd.isna(day["stayed_share"])
+
+
+def test_a_profile_of_flows_has_its_declared_columns_in_their_types(table_of):
+    tables = table_of(schema.CUSTOMER_SEGMENTS, []), table_of(schema.SEGMENT_MIGRATION, [])
+    declared = (schema.Column("date", "date", ""), *segments.MIGRATION_COLUMNS)
+    found = segments.migration_measured(*tables, DAYS).schema()
+    assert dict(found.items()) == dict(schema.Table("profile", declared, ()).ibis_schema.items())
+
+
 # --- small tables -----------------------------------------------------------------------------------------------------
 
 
@@ -157,6 +260,19 @@ def test_profiles_carry_the_sums_of_their_day(engine, table_of, shoppers):
     assert found["scored_customers"].iloc[2] == 0  # nobody was scored on that day
 
 
+def test_drift_is_judged_where_its_level_says_so(engine, table_of):
+    measured = [("recency_days", 0.3, "act"), ("frequency", 0.12, "warn"), ("monetary", 0.4, "stable")]
+    rows = [
+        {"date": DAYS[0], "kind": "feature", "name": name, "psi": psi, "level": level, "model_version": 4}
+        for name, psi, level in measured
+    ]
+    table = segments.drift_measured(table_of(schema.SEGMENT_DRIFT, rows))
+    assert table.columns == ("date", *(column.name for column in segments.DRIFT_COLUMNS))
+    found = engine.to_pandas(table).set_index("name")
+    assert found["drifted_psi"].dropna().to_dict() == {"recency_days": 0.3, "frequency": 0.12}
+    assert found["psi"].to_dict() == {name: psi for name, psi, _level in measured}
+
+
 def test_a_choice_is_counted_and_one_against_a_veto_shows():
     rows = [
         {"k": 2, "inertia": 90.0, "is_chosen": False, "vetoes": ""},
@@ -170,7 +286,8 @@ def test_a_choice_is_counted_and_one_against_a_veto_shows():
     assert {column.name for column in segments.DIAGNOSTICS_COLUMNS} | {"date"} == set(found.columns)
 
 
-def test_a_model_shows_coordinates_and_scales_that_are_no_numbers():
+@pytest.mark.parametrize("agreement", [0.85, None])
+def test_a_model_shows_coordinates_and_scales_that_are_no_numbers(agreement):
     model = SegmentationModel(
         scalings=(Scaling("recency_days", 0.0, 300.0, 4.0, 0.0), Scaling("monetary", 5.0, 9_000.0, 6.0, 1.2)),
         segments=(
@@ -180,13 +297,16 @@ def test_a_model_shows_coordinates_and_scales_that_are_no_numbers():
         score_cuts={},
         components=np.eye(2),
         component_shares=(0.5, 0.5),
-        card={"segment_shares": [0.7, 0.3], "silhouette": 0.4, "stability": 0.8},
+        reference=(),
+        card={"segments": {"Best": 0.7, "Rest": 0.3}, "silhouette": 0.4, "stability": 0.8},
     )
-    found = segments.with_quality(model, DAYS[0], chosen_k=3)
+    found = segments.with_quality(model, DAYS[0], chosen_k=3, agreement=agreement)
     assert found["finite_centre"].isna().tolist() == [False, True, True, False]
     assert found["finite_scale"].isna().tolist() == [True, False, True, False]
     assert found[
         ["k", "chosen_k", "smallest_segment_share", "silhouette", "stability"]
     ].drop_duplicates().to_numpy().tolist() == [[2, 3, 0.3, 0.4, 0.8]]
+    assert found["agreement"].tolist() == [agreement] * 4
+    assert found["action"].tolist() == ["keep", "keep", "grow", "grow"]
     assert set(found["date"]) == {DAYS[0]}
     assert {column.name for column in segments.MODEL_COLUMNS} <= set(found.columns)
