@@ -2,16 +2,18 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import dagster as dg
+import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -20,9 +22,19 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from ibis import _
+from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans
+from upath import UPath
 
+from segmentation_pipeline.build import build_definitions, build_resources
+from segmentation_pipeline.core import rfm, schema
+from segmentation_pipeline.core.clustering import preprocessing, scoring, training
+from segmentation_pipeline.core.clustering.scoring import SegmentationModel
+from segmentation_pipeline.core.rfm_groups import GROUPS
+from segmentation_pipeline.resources.engine import DuckDBEngine
 from segmentation_pipeline.resources.model_store import ModelStore
+from segmentation_pipeline.settings import Settings, load
 from segmentation_tests.conftest import ONLINE_RETAIL_YAML
 
 AS_OF = date(2011, 12, 9)
@@ -74,6 +86,41 @@ def shop(tmp_path_factory: pytest.TempPathFactory, online_retail: Path, configur
     folder = tmp_path_factory.mktemp("online_retail")
     source = {**yaml.safe_load(ONLINE_RETAIL_YAML.read_text())["source"], "path": str(online_retail)}
     return shop_of(folder, configured(folder, ONLINE_RETAIL_YAML, source=source), AS_OF)
+
+
+@dataclass(frozen=True)
+class Nights:
+    """Features of any night, from the orders and returns known by then."""
+
+    settings: Settings
+    engine: DuckDBEngine
+    orders: ir.Table
+    returns: ir.Table
+
+    def features(self, day: date) -> ir.Table:
+        return rfm.rfm_features(self.orders, self.returns, day, "items", self.settings.rfm.recent_days)
+
+    def sampled(self, day: date) -> pd.DataFrame:
+        model = self.settings.model
+        return self.engine.to_pandas(preprocessing.sample(self.features(day), model.sample_rows, model.seed))
+
+    @staticmethod
+    def segments(model: SegmentationModel, customers: pd.DataFrame) -> pd.Series:
+        """The id of the nearest centre, by SciPy."""
+        places = cdist(preprocessing.transform(customers, model.scalings), model.centres).argmin(axis=1)
+        ids = np.array([segment.segment_id for segment in model.segments])
+        return pd.Series(ids[places], index=customers["customer_id"])
+
+
+@pytest.fixture(scope="module")
+def nights(shop: Shop) -> Iterator[Nights]:
+    settings = load(shop.config)
+    lake = build_resources(settings)["lake"]
+    days = lake.days("customer_orders")
+    tables = (lake.read(layout, days) for layout in (schema.CUSTOMER_ORDERS, schema.CUSTOMER_RETURNS))
+    held = [lake.engine.held(table) for table in tables]
+    with held[0] as orders, held[1] as returns:
+        yield Nights(settings, lake.engine, orders, returns)
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +194,94 @@ def test_the_policy_chooses_the_four_founding_segments(shop):
     assert profiles.loc["VIP Customers", "revenue_share"] > 0.55
     order = ["VIP Customers", "Recent Low Spenders", "Loyal Mid-Spenders", "At-Risk / Churned"]
     assert profiles.loc[order, "recency_days_median"].is_monotonic_increasing
+
+
+def test_the_indices_disagree_and_the_report_says_so(shop):
+    diagnostics = shop.table("k_diagnostics")
+    votes = diagnostics[diagnostics["algorithm"] == "kmeans"].set_index("k")["votes"]
+    assert votes[4] == "elbow"
+    assert votes[5] == "gap"
+    assert votes[2] == "silhouette, calinski_harabasz, davies_bouldin, stability"
+    page = (shop.folder / "reports" / f"date={AS_OF}" / "segment_report.html").read_text()
+    assert "the indices disagree: Elbow of the inertia says 4, Silhouette says 2" in page
+    assert "Gap says 5" in page
+
+
+def test_every_customer_is_in_one_rfm_group_and_equal_values_have_equal_scores(shop):
+    segments = shop.table("customer_segments", AS_OF)
+    scored = segments[segments["segment_id"] > 0]
+    assert scored["rfm_group"].isin([group.name for group in GROUPS]).all()
+    assert segments.loc[segments["segment_id"] == 0, "rfm_group"].isna().all()
+    for feature, score in (("recency_days", "recency_score"), ("frequency", "frequency_score")):
+        assert (scored.groupby(feature)[score].nunique() == 1).all()
+
+
+def test_flows_since_the_earlier_day_add_up_to_both_snapshots(shop, nights):
+    flows = shop.table("segment_migration", AS_OF)
+    earlier = AS_OF - timedelta(days=30)
+    model = ModelStore(UPath(shop.folder / "lake" / "segmentation_model")).load(1)
+    expression = scoring.customer_segments(nights.features(earlier), model, 1)
+    before, after = nights.engine.to_pandas(expression), shop.table("customer_segments", AS_OF)
+    for side, snapshot, revenue in (("from", before, "revenue_before"), ("to", after, "revenue_after")):
+        known = flows[flows[f"{side}_segment_id"] >= 0].groupby(f"{side}_segment_id")
+        by_segment = snapshot.groupby("segment_id")
+        assert known["customers"].sum().to_dict() == by_segment.size().to_dict()
+        assert known[revenue].sum().to_dict() == by_segment["monetary"].sum().to_dict()
+
+
+def test_thirty_nightly_refits_keep_identities_and_a_model_in_force_keeps_customers(nights):
+    """Shares of the customers known on both nights whose segment id differs; policy: k = 4 of k-means every night."""
+    in_force: SegmentationModel | None = None
+    next_id, refitted, served = 1, [], []
+    before: tuple[pd.Series, pd.Series] | None = None
+    first: SegmentationModel | None = None
+    for day in (date(2011, 11, 9) + timedelta(days=number) for number in range(31)):
+        customers = nights.sampled(day)
+        choice = training.Choice(day, nights.settings.model.features, "kmeans", 4, "")
+        in_force = training.train(customers, choice, nights.settings.model, in_force, next_id)
+        first = first or in_force
+        next_id = max(next_id, *(segment.segment_id + 1 for segment in in_force.segments))
+        now = (nights.segments(in_force, customers), nights.segments(first, customers))
+        if before is not None:
+            for found, ids, earlier in zip((refitted, served), now, before, strict=True):
+                both = ids.index.intersection(earlier.index)
+                found.append(float((ids[both] != earlier[both]).mean()))
+        before = now
+    assert len(refitted) == 30
+    assert np.mean(refitted) < 0.05
+    assert np.mean(served) < 0.02
+    assert next_id == 5  # nobody's segment was ever called a new one
+
+
+def test_a_month_of_prices_times_ten_is_held_back_and_yesterdays_model_serves(shop, nights, tmp_path):
+    """Past the gates of the days, which catch it by its prices: as if they had been told to let it through."""
+    shutil.copytree(shop.folder / "lake", tmp_path / "lake")
+    settings = nights.settings.model_copy(update={"lake": tmp_path / "lake", "reports": tmp_path / "reports"})
+    resources = build_resources(settings)
+    lake, models = resources["lake"], resources["models"]
+    for layout in (schema.CUSTOMER_ORDERS, schema.CUSTOMER_RETURNS):
+        for day in (date(2011, 11, 1) + timedelta(days=number) for number in range(30)):
+            dearer = layout.conform(lake.read(layout, [day]).mutate(amount=_.amount * 10))
+            lake.write(layout, dearer, {day: "damaged"})
+    jobs = build_definitions(settings, resources)
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    with dg.DagsterInstance.ephemeral() as instance:
+        launch = {"instance": instance, "run_config": quiet, "raise_on_error": False}
+        snapshot = [dg.AssetKey("rfm_features")]
+        night = jobs.resolve_job_def("nightly_refresh").execute_in_process(
+            partition_key=AS_OF.isoformat(), asset_selection=snapshot, **launch
+        )
+        assert night.success
+        refit = jobs.resolve_job_def("refit_model").execute_in_process(**launch)
+        failed = {each.check_name: each.description for each in refit.get_asset_check_evaluations() if not each.passed}
+        assert not refit.success
+        assert list(failed) == ["agrees_with_model_in_force"]
+        assert "(agreement: 0.6" in failed["agrees_with_model_in_force"]
+        assert (models.in_force(), models.versions()) == (1, [1])
+        served = jobs.resolve_job_def("nightly_refresh").execute_in_process(
+            partition_key=AS_OF.isoformat(), asset_selection=[dg.AssetKey("customer_segments")], **launch
+        )
+        assert served.success
 
 
 def test_every_customer_is_scored_as_scikit_learn_predicts(shop):
@@ -231,7 +366,7 @@ def replayed_rfm(clean: pd.DataFrame, as_of: date, window: timedelta) -> pd.Data
     )
     events["comes_second"] = events["line_kind"] == "return"
     events = events.sort_values(["customer_id", "product_id", "invoiced_at", "comes_second", "invoice_id"])
-    for (customer, _), history in events.groupby(["customer_id", "product_id"]):
+    for (customer, _product), history in events.groupby(["customer_id", "product_id"]):
         seen = list(history[["date", "line_kind", "invoice_id", "quantity"]].itertuples(index=False))
         for place, event in enumerate(seen):
             if event.line_kind == "return":

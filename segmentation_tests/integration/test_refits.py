@@ -142,7 +142,9 @@ def test_a_model_that_parts_the_customers_otherwise_is_held_back_and_the_one_in_
     assert not held_back.success
     assert list(failed(held_back)) == ["agrees_with_model_in_force"]
     told = failed(held_back)["agrees_with_model_in_force"]
-    assert re.search(r"agreement at least 0.9 does not hold on 2025-07-20 \(agreement: 0\.\d+\). The model in force stays", told)
+    assert re.search(
+        r"agreement at least 0.9 does not hold on 2025-07-20 \(agreement: 0\.\d+\). The model in force stays", told
+    )
     assert (shop.models.in_force(), shop.models.versions()) == (1, versions)
     assert shop.run(["customer_segments"], partition_key=str(LAST)).success
     assert set(shop.table(schema.CUSTOMER_SEGMENTS, LAST)["model_version"]) == {1}

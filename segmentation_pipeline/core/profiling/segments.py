@@ -98,7 +98,7 @@ MODEL_COLUMNS = (
     Column(
         "agreement",
         "float64",
-        "Adjusted Rand index with the model in force on the same customers; null without one, and where promote says always or never",
+        "Adjusted Rand index with the model in force on the same customers; null unless promote says if_better",
     ),
 )
 

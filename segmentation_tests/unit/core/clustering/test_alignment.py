@@ -37,13 +37,13 @@ def test_without_a_model_before_ids_are_given_out_in_order(next_id):
     assert identities(CORNERS, scaled(), None, next_id, 1.0) == list(range(next_id, next_id + 4))
 
 
-@pytest.mark.parametrize("order", permutations(range(4)))
+@pytest.mark.parametrize("order", list(permutations(range(4))))
 def test_the_same_centres_keep_their_ids_in_any_order(order):
     places = list(order)
     assert identities(CORNERS[places], scaled(), in_force(CORNERS), NEXT, 1.0) == [IDS[place] for place in places]
 
 
-@pytest.mark.parametrize("order", permutations(range(4)))
+@pytest.mark.parametrize("order", list(permutations(range(4))))
 def test_centres_that_moved_a_little_keep_them_too(order):
     moved = CORNERS[list(order)] + np.random.default_rng(1).normal(0, 0.2, (4, 3))
     assert identities(moved, scaled(), in_force(CORNERS), NEXT, 1.0) == [IDS[place] for place in order]
@@ -78,7 +78,7 @@ def test_the_pairs_are_those_whose_distances_add_up_to_the_least(seed):
     def distance(place: int, other: int | None) -> float:
         return farthest if other is None else float(np.linalg.norm(now[place] - before[other]))
 
-    ways = {way for way in permutations(slots, len(now))}
+    ways = set(permutations(slots, len(now)))
     best = min(ways, key=lambda way: sum(min(distance(place, other), farthest) for place, other in enumerate(way)))
     fresh = iter(range(NEXT, NEXT + len(now)))
     expected = [
@@ -157,12 +157,12 @@ def test_another_scaling_of_the_same_customers_gives_the_same_ids(shoppers, wins
     again = transform(shoppers, scalings)
     order = [2, 0, 3, 1]
     centres = np.array([again[clusters.labels == label].mean(axis=0) for label in order])
-    assert np.abs(centres - clusters.centres[order]).max() > 0.01
+    assert np.abs(centres - clusters.centres[order]).max() > 0.001
     found = identities(centres, scalings, in_force(clusters.centres, scalings=before), NEXT, 1.0)
     assert found == [IDS[label] for label in order]
 
 
-@pytest.mark.parametrize("features", permutations(RFM))
+@pytest.mark.parametrize("features", list(permutations(RFM)))
 def test_the_order_of_features_makes_no_difference(features):
     columns = [RFM.index(feature) for feature in features]
     assert identities(CORNERS[:, columns], scaled(features), in_force(CORNERS), NEXT, 1.0) == list(IDS)

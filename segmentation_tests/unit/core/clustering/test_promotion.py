@@ -85,7 +85,7 @@ def silhouette_in(ids: Sequence[int]) -> object:
     return pytest.approx(silhouette_score(MONETARY[:, None], ids), rel=1e-9)
 
 
-@pytest.mark.parametrize("ids", permutations((4, 5, 6, 7)))
+@pytest.mark.parametrize("ids", list(permutations((4, 5, 6, 7))))
 def test_other_ids_for_the_same_segments_move_customers_and_make_nothing_better(shoppers, ids):
     scalings = fit_scaling(shoppers, RFM, 0.005)
     centres = transform(shoppers, scalings)[[0, 100, 200, 300]]

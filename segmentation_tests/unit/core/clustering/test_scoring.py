@@ -88,7 +88,9 @@ def test_scores_agree_with_numpy(scored, everyone, model):
 
 def test_groups_are_those_of_the_grid_at_recency_and_the_mean_of_the_others_rounded_half_up(scored):
     spending = scored[scored["segment_id"] != 0]
-    recency, frequency, monetary = (spending[f"{name}_score"].astype(int) for name in ("recency", "frequency", "monetary"))
+    recency, frequency, monetary = (
+        spending[f"{name}_score"].astype(int) for name in ("recency", "frequency", "monetary")
+    )
     value = np.floor((frequency + monetary) / 2 + 0.5).astype(int)
     expected = [GRID[5 - row][column - 1] for row, column in zip(recency, value, strict=True)]
     assert spending["rfm_group"].tolist() == expected
