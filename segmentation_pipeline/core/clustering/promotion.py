@@ -51,7 +51,7 @@ def compare(challenger: SegmentationModel, in_force: SegmentationModel, sampled:
     """
     from sklearn.metrics import adjusted_rand_score
 
-    new, old = (_segments(model, sampled) for model in (challenger, in_force))
+    new, old = (segments_of(model, sampled).to_numpy() for model in (challenger, in_force))
     silhouette = Silhouette(transform(sampled, challenger.scalings), seed)
     return Comparison(
         agreement=float(adjusted_rand_score(old, new)),
@@ -75,7 +75,8 @@ def decision(comparison: Comparison | None, promote: Promote) -> tuple[bool, str
     return False, f"Kept and not put in force: its segments are no farther apart ({apart})."
 
 
-def _segments(model: SegmentationModel, sampled: pd.DataFrame) -> np.ndarray:
-    """(customers,) segment ids by the nearest centre."""
-    places = squared_distances(transform(sampled, model.scalings), model.centres).argmin(axis=1)
-    return np.array([segment.segment_id for segment in model.segments])[places]
+def segments_of(model: SegmentationModel, customers: pd.DataFrame) -> pd.Series:
+    """The segment id of each customer by the nearest centre, by customer id; all must have net spend."""
+    places = squared_distances(transform(customers, model.scalings), model.centres).argmin(axis=1)
+    ids = np.array([segment.segment_id for segment in model.segments])
+    return pd.Series(ids[places], index=customers["customer_id"])

@@ -1,5 +1,6 @@
 """Shoppers to cluster: seeded, of four kinds, skewed as real ones are."""
 
+from collections.abc import Iterator
 from decimal import Decimal
 
 import ibis
@@ -7,6 +8,7 @@ import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 import pytest
+from threadpoolctl import threadpool_limits
 
 from segmentation_pipeline.core.clustering.preprocessing import fit_scaling, transform
 from segmentation_pipeline.core.clustering.scoring import RFM
@@ -42,6 +44,13 @@ def features_of(frame: pd.DataFrame) -> ir.Table:
     }
     exact = [Decimal(str(money)).quantize(Decimal("0.0001")) for money in frame["monetary"]]
     return ibis.memtable(frame.assign(monetary=exact), schema=types)
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """For witnesses that call scikit-learn directly, whose threads wait for one another on a busy machine."""
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture(scope="session")

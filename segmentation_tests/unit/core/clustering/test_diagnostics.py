@@ -47,6 +47,7 @@ def test_there_is_one_record_for_every_algorithm_and_k_with_everything_that_is_m
     assert {(each["algorithm"], each["k"]): each for each in found} == records  # the same seed, the same bits
 
 
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("k", KS)
 def test_kmeans_has_the_inertia_and_the_silhouette_of_scikit_learns(points, records, k):
     model = KMeans(k, n_init=3, random_state=SEED, tol=0, max_iter=1000).fit(points)
@@ -78,6 +79,7 @@ def test_every_cluster_has_its_own_silhouette_and_share(points, records, labels,
     assert found["silhouette"] == pytest.approx(np.dot(found["cluster_silhouettes"], found["cluster_shares"]), rel=1e-9)
 
 
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("k", KS)
 def test_only_a_mixture_has_a_bic_and_it_is_scikit_learns(points, records, k):
     witness = GaussianMixture(k, n_init=2, random_state=SEED, reg_covar=0.01).fit(points)
@@ -137,7 +139,7 @@ def test_indices_that_compare_customers_of_a_cluster_have_none_where_each_is_alo
 
 # --- bounds -----------------------------------------------------------------------------------------------------------
 
-MANY = 8_000
+MANY = 6_000
 
 
 def two_groups(customers: int) -> np.ndarray:

@@ -18,6 +18,7 @@ def by_coordinates(centres: np.ndarray) -> np.ndarray:
     return np.array(sorted(centres.tolist(), key=lambda centre: centre[::-1]))
 
 
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("k", [2, 4, 7])
 def test_kmeans_finds_what_scikit_learn_finds(points, k):
     found = Fitter(points, "kmeans", seed=42, restarts=10).fit(k)
@@ -26,6 +27,7 @@ def test_kmeans_finds_what_scikit_learn_finds(points, k):
     np.testing.assert_allclose(found.centres, by_coordinates(witness.cluster_centers_), rtol=0, atol=1e-12)
 
 
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("k", [2, 4, 7])
 def test_bisecting_kmeans_finds_what_scikit_learn_finds(points, k):
     found = Fitter(points, "bisecting_kmeans", seed=42, restarts=10).fit(k)
@@ -33,6 +35,7 @@ def test_bisecting_kmeans_finds_what_scikit_learn_finds(points, k):
     np.testing.assert_allclose(found.centres, by_coordinates(witness.cluster_centers_), rtol=0, atol=1e-12)
 
 
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("restarts", [1, 2, 10])
 @pytest.mark.parametrize("k", [2, 4, 7])
 def test_a_mixture_has_the_means_and_the_bic_of_scikit_learns_of_at_most_two_starts(points, k, restarts):

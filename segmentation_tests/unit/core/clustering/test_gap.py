@@ -48,6 +48,7 @@ def test_three_groups_are_three_clusters(algorithm):
     assert first_sufficient(gap_statistic(three_groups(), KS, fitter(algorithm), seed=0)) == 3
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_the_numbers_are_those_of_the_papers_formulas():
     """Witnesses: pairwise distances for W, the formulas in plain steps for the rest."""
     points, ks, references = three_groups(), [1, 2, 3, 4], 5

@@ -161,10 +161,6 @@ def renumbered(model: SegmentationModel, *ids: int) -> SegmentationModel:
 AGAIN = {
     "another order of customers": lambda frame, settings: (frame.sample(frac=1, random_state=4), settings),
     "another seed": lambda frame, settings: (frame, settings.model_copy(update={"seed": 7})),
-    "both": lambda frame, settings: (
-        frame.sample(frac=1, random_state=5),
-        settings.model_copy(update={"seed": 1_000}),
-    ),
     "other cuts": lambda frame, settings: (frame, settings.model_copy(update={"winsor_share": 0.05})),
     "four fifths of them": lambda frame, settings: (frame.sample(frac=0.8, random_state=6), settings),
 }
@@ -173,11 +169,11 @@ AGAIN = {
 @pytest.mark.parametrize("change", AGAIN.values(), ids=AGAIN.keys())
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_no_customer_changes_its_id_on(algorithm, change):
-    customers, choice, settings = apart(), replace(FOUR, algorithm=algorithm), Model(restarts=5)
+    customers, choice, settings = apart(), replace(FOUR, algorithm=algorithm), Model(restarts=3)
     first = train(customers, choice, settings)
     in_force = renumbered(first, 9, 2, 11, 4)
     again, changed = change(customers, settings)
-    for before, next_id in ((None, 1), (first, 5), (in_force, 12)):
+    for before, next_id in ((None, 1), (in_force, 12)):
         found = train(again, choice, changed, before, next_id)
         expected = ids_of(customers, before or first)
         pd.testing.assert_series_equal(ids_of(customers, found), expected)
@@ -198,26 +194,26 @@ def test_segments_are_in_order_of_their_ids_with_names_looks_and_shares_of_their
 
 
 def test_a_kind_that_is_new_gets_the_next_id_and_the_others_keep_theirs():
-    in_force = renumbered(train(apart(), FOUR, Model(restarts=5)), 9, 2, 11, 4)
+    in_force = renumbered(train(apart(), FOUR, Model(restarts=3)), 9, 2, 11, 4)
     more = apart((*APART, (320, 60, 90_000.0)))
-    found = ids_of(more, train(more, replace(FOUR, k=5), Model(restarts=5), in_force, 12))
+    found = ids_of(more, train(more, replace(FOUR, k=5), Model(restarts=3), in_force, 12))
     assert found[:240].tolist() == ids_of(apart(), in_force).tolist()
     assert set(found[240:]) == {12}
 
 
 def test_a_kind_that_is_gone_takes_its_id_with_it():
-    in_force = renumbered(train(apart(), FOUR, Model(restarts=5)), 9, 2, 11, 4)
+    in_force = renumbered(train(apart(), FOUR, Model(restarts=3)), 9, 2, 11, 4)
     fewer = apart(APART[1:])
-    found = ids_of(fewer, train(fewer, replace(FOUR, k=3), Model(restarts=5), in_force, 12))
+    found = ids_of(fewer, train(fewer, replace(FOUR, k=3), Model(restarts=3), in_force, 12))
     assert found.tolist() == ids_of(apart(), in_force)[60:].tolist()
 
 
 @pytest.mark.parametrize(("shift", "is_the_same"), [(0.3, False), (1.2, True)])
 def test_a_kind_that_moves_farther_than_the_setting_allows_is_a_new_segment(shift, is_the_same):
-    """Four times the money is ln 4 = 1.39 in logarithms, of which the standard deviation here is about 2."""
-    in_force = train(apart(), FOUR, Model(restarts=5))
+    """Four times the money is ln 4 = 1.39 in logarithms, of which one standard deviation here is 1.96."""
+    in_force = train(apart(), FOUR, Model(restarts=3))
     richer = apart((*APART[:3], (320, 1, 240.0)))
-    found = ids_of(richer, train(richer, FOUR, Model(restarts=5, max_centre_shift=shift), in_force, 5))
+    found = ids_of(richer, train(richer, FOUR, Model(restarts=3, max_centre_shift=shift), in_force, 5))
     before = ids_of(apart(), in_force)
     assert found[:180].tolist() == before[:180].tolist()
     assert set(found[180:]) == (set(before[180:]) if is_the_same else {5})
