@@ -2,7 +2,7 @@
 
     python segmentation_tests/benchmarks/refits.py CONFIG [--nights 30] [--months 6] [--k 4] [--last DATE]
 
-Prints, for nightly refits up to the last day (or another), the share of customers whose segment id changes a night, with ids aligned
+Prints, for nightly refits up to the last day or another, the share of customers whose segment id changes, with ids aligned
 to the night before and with the first night's model kept in force; and the agreement (adjusted Rand index) of each
 model with the one a night or 30 days before it, on the later day's customers.
 """
