@@ -21,6 +21,19 @@ from segmentation_pipeline.resources.lake import Lake, MissingPartitions
 from segmentation_pipeline.resources.model_store import ModelStore
 from segmentation_pipeline.settings import Settings, chosen_for_one_run
 
+SHOWN = (
+    "algorithm",
+    "k",
+    "inertia",
+    "silhouette",
+    "gap",
+    "stability",
+    "smallest_share",
+    "votes",
+    "vetoes",
+    "is_chosen",
+)
+
 
 class RefitConfig(dg.Config):
     """What to fit. What is left empty is as configured: the last day of features in the lake, and the `model` section."""
@@ -67,7 +80,7 @@ def k_diagnostics(config: RefitConfig, lake: dg.ResourceParam[Lake], settings: d
         return {
             "as_of": as_of.isoformat(),
             "choice": diagnostics["reason"].iloc[0],
-            "preview": metadata.table_preview(diagnostics, rows=len(diagnostics)),
+            "preview": metadata.table_preview(diagnostics[list(SHOWN)], rows=len(diagnostics)),
         }
 
     return Candidate(profiling.with_choice(diagnostics), publish)
