@@ -1,4 +1,4 @@
-"""The command line: `segmentation run`, `simulate`, `check-source`, `quarantine` and `ui`.
+"""The command line: `segmentation run`, `simulate`, `check-source`, `quarantine`, `model` and `ui`.
 
 Belongs here: options, exit codes, and the order of things. Does not: planning, running, computing or laying out.
 
@@ -30,6 +30,9 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
+
+model_app = typer.Typer(help="Versions of the model, and which one is in force.", no_args_is_help=True)
+app.add_typer(model_app, name="model")
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", "-c", help=f"YAML file; without it, ${CONFIG_VARIABLE} or {DEFAULT_CONFIG}.")
@@ -137,6 +140,28 @@ def quarantine(
         days = (first.date() if first else None, last.date() if last else None)
         found = inspection.quarantine(build_resources(settings)["lake"], *days, reason, samples)
         terminal.console().print(terminal.quarantined(found, settings.currency))
+
+
+@model_app.command("list", epilog="Example: segmentation model list --config data/shop.yaml")
+def list_models(config: ConfigOption = None) -> None:
+    """List the versions of the model: how each was fitted, how good it is, and which one is in force."""
+    with _errors_in_plain_words():
+        settings = _settings(config)
+        from segmentation_pipeline import inspection, terminal
+        from segmentation_pipeline.build import build_resources
+
+        terminal.console().print(terminal.models(inspection.models(build_resources(settings)["models"])))
+
+
+@model_app.command("use", epilog="Example: segmentation model use 3 --config data/shop.yaml")
+def use_model(version: Annotated[int, typer.Argument(help="Its number.")], config: ConfigOption = None) -> None:
+    """Put an earlier or a kept version in force; the next run scores its day with it."""
+    with _errors_in_plain_words():
+        settings = _settings(config)
+        from segmentation_pipeline.build import build_resources
+
+        build_resources(settings)["models"].put_in_force(version)
+        typer.echo(f"Version {version} is in force. `segmentation run` scores the last day with it.")
 
 
 @app.command(epilog="Example: segmentation ui --config data/online_retail.yaml --port 3000")

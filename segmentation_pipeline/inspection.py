@@ -17,10 +17,12 @@ from segmentation_pipeline.core import cleaning, schema
 from segmentation_pipeline.core.profiling import clean
 from segmentation_pipeline.resources.engine import DuckDBEngine
 from segmentation_pipeline.resources.lake import Lake
+from segmentation_pipeline.resources.model_store import ModelStore
 from segmentation_pipeline.resources.sources.files import FileSource
 from segmentation_pipeline.settings import Settings
 
 EXAMPLES = 3
+MODEL_FACTS = ("as_of", "algorithm", "k", "fitted_on_customers", "silhouette", "stability", "saved_at", "promotion")
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,18 @@ class Quarantine:
     reasons: pd.DataFrame
     days: pd.DataFrame
     samples: pd.DataFrame
+
+
+def models(store: ModelStore) -> pd.DataFrame:
+    """One row per version of the model, the latest first: `version`, `is_in_force`, `segments` and what its card says."""
+    in_force = store.in_force() if store.digest() else None
+    rows = []
+    for version in reversed(store.versions()):
+        model = store.load(version)
+        facts = {name: model.card[name] for name in MODEL_FACTS}
+        segments = [f"{segment.segment_id} {segment.name}" for segment in model.segments]
+        rows.append({"version": version, "is_in_force": version == in_force, "segments": segments, **facts})
+    return pd.DataFrame(rows, columns=["version", "is_in_force", "segments", *MODEL_FACTS])
 
 
 def quarantine(lake: Lake, first: date | None, last: date | None, reason: str | None, samples: int) -> Quarantine:

@@ -129,6 +129,23 @@ def quarantined(found: Quarantine, currency: str) -> Group:
     return Group(Text(f"{span}: {wording.count(total)} quarantined rows"), reasons, days, samples, end)
 
 
+def models(found: pd.DataFrame) -> Group:
+    """What `model list` found, the version in force marked."""
+    if found.empty:
+        return Group(Text("No model was fitted yet. `segmentation run` fits the first one."))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("Version", "Fitted as of", "Algorithm", "k", "Customers", "Silhouette", "Stability", "Segments"):
+        table.add_column(name, justify="right" if name in ("k", "Customers", "Silhouette", "Stability") else "left")
+    for row in found.to_dict("records"):
+        name = f"{row['version']} in force" if row["is_in_force"] else str(row["version"])
+        numbers = (wording.count(row["fitted_on_customers"]), f"{row['silhouette']:.3f}", f"{row['stability']:.2f}")
+        algorithm = wording.algorithm_name(row["algorithm"])
+        table.add_row(name, str(row["as_of"]), algorithm, str(row["k"]), *numbers, ", ".join(row["segments"]))
+    saved = found["saved_at"].str.slice(0, 16).str.replace("T", " ")
+    why = found["version"].astype(str) + " (" + saved + " UTC): " + found["promotion"]
+    return Group(table, Text("\n".join(why)))
+
+
 def warned(failures: pd.DataFrame) -> Text:
     """The checks that failed on days that were let through, and on how many."""
     if failures.empty:

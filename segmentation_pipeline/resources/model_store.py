@@ -34,6 +34,10 @@ class NoModelInForce(PipelineError):
     """No model was fitted yet; the message says how to fit one."""
 
 
+class NoSuchVersion(PipelineError):
+    """A version of the model was never saved; the message lists those that were."""
+
+
 class ModelStore:
     """Models below one folder.
 
@@ -92,14 +96,30 @@ class ModelStore:
         return max((int(table["segment_id"].max()) for table in tables), default=0) + 1
 
     def put_in_force(self, version: int) -> None:
-        """Swap the pointer in one step: a reader sees the old version or the new one."""
+        """Swap the pointer in one step: a reader sees the old version or the new one.
+
+        Raises:
+            NoSuchVersion: It was never saved; the message lists those that were.
+        """
+        if version not in self.versions():
+            listed = ", ".join(map(str, self.versions())) or "none yet"
+            raise NoSuchVersion(f"There is no version {version} of the model in {self.root}. Versions: {listed}.")
         staged = self.root / f".{uuid.uuid4().hex}"
         staged.write_text(json.dumps({"version": version}))
         staged.replace(self.root / "in_force.json")
 
     def load(self, version: int) -> SegmentationModel:
-        """Read one version."""
+        """Read one version.
+
+        Raises:
+            NoSuchVersion: It was written by a release that kept less of a model.
+        """
         folder = self._folder(version)
+        if not all((folder / name).exists() for name in ("reference.parquet", "record.json")):
+            raise NoSuchVersion(
+                f"Version {version} of the model in {self.root} was written by an earlier release, which kept less of it. "
+                "Move that folder away and run again: a new model is fitted."
+            )
         table = pd.read_parquet(str(folder / "segments.parquet"))
         cuts = pd.read_parquet(str(folder / "score_cuts.parquet"))
         components = pd.read_parquet(str(folder / "components.parquet"))

@@ -62,7 +62,7 @@ class Model(Section):
         "if_better",
         description="Whether a refitted model that passes its checks is put in force; the launchpad can say otherwise.",
     )
-    diagnostics_rows: Annotated[int, Field(ge=100)] = Field(
+    diagnostics_rows: Annotated[int, Field(ge=100, le=10_000)] = Field(
         5_000, description="Customers on which algorithms and numbers of segments are compared, at most."
     )
     archetypes: tuple[Archetype, ...] = DEFAULT_ARCHETYPES

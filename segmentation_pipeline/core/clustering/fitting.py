@@ -78,10 +78,13 @@ class Fitter:
         Every customer belongs to its nearest centre, also after Ward or a mixture, for that is how the whole base is
         scored.
         """
+        from sklearn.exceptions import ConvergenceWarning
+
         bic = None
-        with _threads().limit(
-            limits=1
-        ):  # sums in one order, so that the last bit does not depend on the machine's load
+        # Sums in one order, so that the last bit does not depend on the machine's load; and no warnings of too few
+        # different points, or of a mixture that is still moving, on each of hundreds of fits: the indices show a poor one.
+        with _threads().limit(limits=1), warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
             if self.algorithm == "kmeans":
                 centres = self._kmeans_centres(k)
             elif self.algorithm == "bisecting_kmeans":
@@ -108,14 +111,10 @@ class Fitter:
         return np.asarray(model.fit(self.points).cluster_centers_)
 
     def _mixture_centres(self, k: int) -> tuple[np.ndarray, float]:
-        from sklearn.exceptions import ConvergenceWarning
         from sklearn.mixture import GaussianMixture
 
         starts = min(self.restarts, MIXTURE_RESTARTS)
-        model = GaussianMixture(k, n_init=starts, random_state=self.seed, reg_covar=LEAST_VARIANCE)
-        with warnings.catch_warnings():  # one that is still moving is a poor fit: its indices show it
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            model.fit(self.points)
+        model = GaussianMixture(k, n_init=starts, random_state=self.seed, reg_covar=LEAST_VARIANCE).fit(self.points)
         return np.asarray(model.means_), float(model.bic(self.points))
 
     def _linkage(self) -> np.ndarray:

@@ -104,7 +104,7 @@ def test_a_mixture_has_no_gap(records, k):
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_agreement_is_with_the_models_algorithm_and_one_with_itself(points, algorithm):
-    part = points[:150]
+    part = points[:80]
     labels = {name: Fitter(part, name, SEED, 3).fit(7).labels for name in ALGORITHMS}
     records = swept(part, [7], algorithm)
     assert records[algorithm, 7]["agreement"] == 1

@@ -11,13 +11,15 @@ import pytest
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 
 from segmentation_pipeline.core.clustering.preprocessing import Scaling, fit_scaling, transform
-from segmentation_pipeline.core.clustering.promotion import Comparison, compare, decision
+from segmentation_pipeline.core.clustering.promotion import Comparison, compare, decision, segments_of
 from segmentation_pipeline.core.clustering.scoring import RFM, Segment, SegmentationModel
 
 # Where customers are along log1p of monetary, and log1p of frequency.
 MONETARY = np.array([0.0, 0.4, 1.6, 2.3, 3.6, 4.0])
 FREQUENCY = np.array([0.7, 2.0, 0.8, 2.1, 0.9, 2.2])
-CUSTOMERS = pd.DataFrame({"monetary": np.expm1(MONETARY), "frequency": np.expm1(FREQUENCY)})
+CUSTOMERS = pd.DataFrame(
+    {"customer_id": list("fedcba"), "monetary": np.expm1(MONETARY), "frequency": np.expm1(FREQUENCY)}
+)
 
 
 def model_of(centres, ids: Sequence[int], scalings: Sequence[Scaling]) -> SegmentationModel:
@@ -40,6 +42,14 @@ OLD = along("monetary", 0.0, 4.0, ids=(1, 2))  # parts at 2
 OLD_IDS = [1, 1, 1, 2, 2, 2]
 NEW = along("monetary", 0.0, 2.0, 4.0, ids=(1, 3, 2))  # part at 1 and at 3
 NEW_IDS = [1, 1, 3, 3, 2, 2]
+
+
+# --- segments of customers --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("model", "ids"), [(OLD, OLD_IDS), (NEW, NEW_IDS)])
+def test_every_customer_has_the_id_of_the_nearest_centre(model, ids):
+    assert segments_of(model, CUSTOMERS).to_dict() == dict(zip("fedcba", ids, strict=True))
 
 
 # --- compare ----------------------------------------------------------------------------------------------------------

@@ -209,7 +209,7 @@ def test_where_the_gap_says_three_it_votes_for_three():
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_the_policy_chooses_one_row_of_its_own_algorithm(points, algorithm):
-    found = diagnosed(points[:150], replace(ANY, algorithm=algorithm, max_k=4))
+    found = diagnosed(points[:80], replace(ANY, algorithm=algorithm, max_k=4))
     chosen = found[found["is_chosen"]]
     assert chosen["algorithm"].tolist() == [algorithm]
     of_algorithm = found[found["algorithm"] == algorithm]
@@ -256,7 +256,7 @@ def test_clusters_that_cannot_be_told_apart_are_a_veto():
 
 
 def test_a_configured_k_beyond_the_range_is_measured_too(points):
-    found = diagnosed(points[:150], replace(POLICY, max_k=3, k=7))
+    found = diagnosed(points[:80], replace(POLICY, max_k=3, k=7))
     assert sorted(set(found["k"])) == [2, 3, 7]
     assert found["k"][found["is_chosen"]].tolist() == [7]
 

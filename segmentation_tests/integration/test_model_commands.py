@@ -1,0 +1,84 @@
+"""`segmentation model`: what it lists, and going back to an earlier version."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from segmentation_pipeline.build import build_resources
+from segmentation_pipeline.cli import app
+from segmentation_pipeline.core import schema
+from segmentation_pipeline.settings import load
+from segmentation_tests.integration.shop_files import configure, sales, write_csv
+
+
+@pytest.fixture(autouse=True)
+def own_instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
+    monkeypatch.setenv("SEGMENTATION_CONFIG", "")
+    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "1000")
+
+
+def segmentation(*words: object) -> Result:
+    return CliRunner(env={"COLUMNS": "200"}).invoke(app, [str(word) for word in words])
+
+
+def lenient(k: int) -> dict[str, object]:
+    floors = {"min_segment_share": 0.0, "min_silhouette": -1.0, "min_stability": 0.0, "min_agreement": 0.0}
+    return {"quality": {"min_rows": 5}, "model": {"k": k, **floors}}
+
+
+def test_without_a_model_it_says_how_to_get_one(tmp_path):
+    write_csv(tmp_path / "landing" / "a.csv", sales(300, customers=40))
+    listed = segmentation("model", "list", "--config", configure(tmp_path, **lenient(3)))
+    assert (listed.exit_code, listed.stdout.strip()) == (
+        0,
+        "No model was fitted yet. `segmentation run` fits the first one.",
+    )
+
+
+def test_versions_are_listed_and_an_earlier_one_can_be_put_in_force_again(tmp_path):
+    write_csv(tmp_path / "landing" / "a.csv", sales(300, customers=40))
+    config = configure(tmp_path, **lenient(3))
+    assert segmentation("run", "--config", config).exit_code == 0
+    resources = build_resources(load(config))
+    models, lake = resources["models"], resources["lake"]
+    second = models.save(models.load(1), models.diagnostics(1), "Put in force as asked (promote: always).")
+    models.put_in_force(second)
+
+    listed = segmentation("model", "list", "--config", config).stdout
+    assert "2 in force" in listed
+    assert "1 in force" not in listed
+    assert "Put in force: there was no model before it." in listed
+    assert listed.index("2 in force") < listed.index("K-Means")
+    for segment in models.load(1).segments:
+        assert f"{segment.segment_id} {segment.name}" in listed
+
+    used = segmentation("model", "use", 1, "--config", config)
+    assert (used.exit_code, models.in_force()) == (0, 1)
+    assert "Version 1 is in force" in used.stdout
+    assert segmentation("run", "--config", config).exit_code == 0
+    (day,) = lake.days("customer_segments")
+    assert set(lake.engine.to_pandas(lake.read(schema.CUSTOMER_SEGMENTS, [day]))["model_version"]) == {1}
+
+
+def test_a_version_that_never_was_is_refused_and_the_one_in_force_stays(tmp_path):
+    write_csv(tmp_path / "landing" / "a.csv", sales(300, customers=40))
+    config = configure(tmp_path, **lenient(3))
+    assert segmentation("run", "--config", config).exit_code == 0
+    refused = segmentation("model", "use", 7, "--config", config)
+    assert refused.exit_code == 1
+    assert "There is no version 7 of the model" in refused.stderr
+    assert "Versions: 1." in refused.stderr
+    assert build_resources(load(config))["models"].in_force() == 1
+
+
+def test_a_model_of_an_earlier_release_is_told_from_a_crash(tmp_path):
+    write_csv(tmp_path / "landing" / "a.csv", sales(300, customers=40))
+    config = configure(tmp_path, **lenient(3))
+    assert segmentation("run", "--config", config).exit_code == 0
+    (tmp_path / "lake" / "segmentation_model" / "version=0001" / "reference.parquet").unlink()
+    refused = segmentation("model", "list", "--config", config)
+    assert refused.exit_code == 1
+    assert "was written by an earlier release" in refused.stderr
+    assert "Traceback" not in refused.stderr
