@@ -12,7 +12,6 @@ import numpy as np
 
 Algorithm = Literal["kmeans", "bisecting_kmeans", "ward", "gaussian_mixture"]
 
-MIXTURE_RESTARTS = 2
 # Of a mixture's component, in standardised units: without a floor, one shrinks onto the many customers with one order.
 LEAST_VARIANCE = 0.01
 
@@ -62,7 +61,7 @@ class Fitter:
             Karypis & Kumar 2000), `ward` (Ward 1963, by fastcluster in memory proportional to the sample) or
             `gaussian_mixture` (Dempster, Laird & Rubin 1977, full covariances).
         seed: Of the starts.
-        restarts: Starts of which the best is kept; of a mixture, two at most.
+        restarts: Starts of which the best is kept; a mixture has one, from k-means.
     """
 
     def __init__(self, points: np.ndarray, algorithm: Algorithm, seed: int, restarts: int) -> None:
@@ -113,8 +112,7 @@ class Fitter:
     def _mixture_centres(self, k: int) -> tuple[np.ndarray, float]:
         from sklearn.mixture import GaussianMixture
 
-        starts = min(self.restarts, MIXTURE_RESTARTS)
-        model = GaussianMixture(k, n_init=starts, random_state=self.seed, reg_covar=LEAST_VARIANCE).fit(self.points)
+        model = GaussianMixture(k, random_state=self.seed, reg_covar=LEAST_VARIANCE).fit(self.points)
         return np.asarray(model.means_), float(model.bic(self.points))
 
     def _linkage(self) -> np.ndarray:

@@ -38,9 +38,9 @@ def test_bisecting_kmeans_finds_what_scikit_learn_finds(points, k):
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("restarts", [1, 2, 10])
 @pytest.mark.parametrize("k", [2, 4, 7])
-def test_a_mixture_has_the_means_and_the_bic_of_scikit_learns_of_at_most_two_starts(points, k, restarts):
+def test_a_mixture_has_the_means_and_the_bic_of_scikit_learns_of_one_start(points, k, restarts):
     found = Fitter(points, "gaussian_mixture", seed=42, restarts=restarts).fit(k)
-    witness = GaussianMixture(k, n_init=min(restarts, 2), random_state=42, reg_covar=0.01).fit(points)
+    witness = GaussianMixture(k, random_state=42, reg_covar=0.01).fit(points)
     np.testing.assert_allclose(found.centres, by_coordinates(witness.means_), rtol=0, atol=1e-9)
     assert found.bic == pytest.approx(witness.bic(points), rel=1e-9)
 
