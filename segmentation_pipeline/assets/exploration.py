@@ -29,12 +29,13 @@ def feature_exploration(
 ) -> pd.DataFrame:
     """Quantiles, moments, histograms and correlations of recency, frequency and monetary, in a bounded sample."""
     model = settings.model
+    described = tuple(dict.fromkeys((*RFM, *model.features)))
     parts = []
     with engine.held(rfm_features) as features:
         for day in days:
             of_day = features.filter(_.date == ibis.literal(day))
             sampled = engine.to_pandas(preprocessing.sample(of_day, model.sample_rows, model.seed))
             if len(sampled):
-                scalings = preprocessing.fit_scaling(sampled, RFM, model.winsor_share)
+                scalings = preprocessing.fit_scaling(sampled, described, model.winsor_share)
                 parts.append(exploration.explore(sampled, scalings, day))
     return pd.concat(parts) if parts else exploration.NOTHING

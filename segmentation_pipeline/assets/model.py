@@ -19,7 +19,7 @@ from segmentation_pipeline.core.profiling import segments as profiling
 from segmentation_pipeline.reporting import metadata
 from segmentation_pipeline.resources.lake import Lake, MissingPartitions
 from segmentation_pipeline.resources.model_store import ModelStore
-from segmentation_pipeline.settings import Settings, chosen_for_one_run
+from segmentation_pipeline.settings import ConfigurationError, Settings, chosen_for_one_run
 
 SHOWN = (
     "algorithm",
@@ -60,7 +60,7 @@ def k_diagnostics(config: RefitConfig, lake: dg.ResourceParam[Lake], settings: d
     """Every algorithm and number of segments, measured by every index, with each index's vote and the policy's choice."""
     given = {"k": config.k, "algorithm": config.algorithm, "features": config.features}
     model = chosen_for_one_run(settings.model, **given)
-    as_of = date.fromisoformat(config.as_of) if config.as_of else _last_day(lake)
+    as_of = _day(config.as_of) if config.as_of else _last_day(lake)
     sampled = _sampled(lake, as_of, model.diagnostics_rows, model.seed)
     scalings = preprocessing.fit_scaling(sampled, model.features, model.winsor_share)
     policy = selection.Policy(
@@ -108,7 +108,7 @@ def segmentation_model(
     agreement = compared.agreement if compared and promote == "if_better" else None
 
     def publish() -> dict[str, Any]:
-        is_put_in_force, why = promotion.decision(compared, promote)
+        is_put_in_force, why = promotion.decision(compared, promote, settings.model.min_gain)
         version = models.save(model, diagnostics, why)
         if is_put_in_force:
             models.put_in_force(version)
@@ -122,6 +122,14 @@ def segmentation_model(
         }
 
     return Candidate(profiling.with_quality(model, choice.as_of, choice.k, agreement), publish)
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as problem:
+        told = f"as_of: is no day, such as 2025-07-31 (given: {text!r})"
+        raise ConfigurationError(f"The run's configuration cannot be used\n  {told}") from problem
 
 
 def _choice(diagnostics: pd.DataFrame) -> training.Choice:

@@ -20,6 +20,7 @@ from segmentation_pipeline.core.profiling import clean
 from segmentation_pipeline.partitions import DAYS, days_of, history, window
 from segmentation_pipeline.reporting import metadata
 from segmentation_pipeline.reporting.data import ReportData
+from segmentation_pipeline.resources.engine import DuckDBEngine
 from segmentation_pipeline.resources.freshness import Freshness
 from segmentation_pipeline.resources.lake import Lake
 from segmentation_pipeline.resources.model_store import ModelStore
@@ -102,11 +103,11 @@ def segment_report(  # noqa: PLR0913 - a report is where everything comes togeth
 def _report_data(
     day: date, tables: Mapping[str, ir.Table], lake: Lake, models: ModelStore, settings: Settings
 ) -> ReportData:
-    version = models.in_force()
-    model = models.load(version)
     engine = lake.engine
-    days = profile_of_cleaning(lake, day)
     segments = tables["customer_segments"]
+    version = _scored_by(segments, engine, models)
+    model = models.load(version)
+    days = profile_of_cleaning(lake, day)
     features = lake.read(schema.RFM_FEATURES, [day]).join(segments.select("customer_id", "segment"), "customer_id")
     shown = engine.to_pandas(preprocessing.sample(features, SCATTER_CUSTOMERS, settings.model.seed))
     places = model.project(shown)
@@ -133,7 +134,7 @@ def _report_data(
         migration=engine.to_pandas(tables["segment_migration"]).astype(
             {"revenue_before": float, "revenue_after": float}
         ),
-        drift=_drift(day, lake),
+        drift=_drift(day, version, lake),
         drift_thresholds=(settings.drift.warn, settings.drift.act),
         component_shares=model.component_shares,
         model={"version": version, **{key: value for key, value in model.card.items() if key != LEFT_OUT}},
@@ -145,8 +146,15 @@ def _report_data(
     )
 
 
-def _drift(day: date, lake: Lake) -> pd.DataFrame:
-    """The day's drift and that of the days before, of those that are in the lake."""
+def _scored_by(segments: ir.Table, engine: DuckDBEngine, models: ModelStore) -> int:
+    """The version of the model that scored a day; of a day without customers, the one in force."""
+    found = engine.to_pandas(segments.agg(version=_.model_version.max()))["version"].iloc[0]
+    return models.in_force() if pd.isna(found) else int(found)
+
+
+def _drift(day: date, version: int, lake: Lake) -> pd.DataFrame:
+    """The day's drift and that of the days before that the same model scored, of those that are in the lake."""
     first = day - timedelta(days=DRIFT_DAYS)
     days = [each for each in lake.days("segment_drift") if first <= each <= day]
-    return lake.engine.to_pandas(lake.read(schema.SEGMENT_DRIFT, days).order_by("date", "kind", "name"))
+    history = lake.read(schema.SEGMENT_DRIFT, days).filter(_.model_version == version)
+    return lake.engine.to_pandas(history.order_by("date", "kind", "name"))

@@ -99,12 +99,11 @@ def segment_profiles(
     measures = engine.to_pandas(profiles.measured(customer_segments, rfm_features))
     earlier = engine.to_pandas(profiles.before(segment_migration))
     told = (settings.currency, settings.rfm.recent_days)
-    return pd.concat(
-        [
-            profiles.finished(rows, earlier, models.load(int(str(version))), *told)
-            for version, rows in measures.groupby("model_version")
-        ]
-    )
+    found = [
+        profiles.finished(rows, earlier, models.load(int(str(version))), *told)
+        for version, rows in measures.groupby("model_version")
+    ]
+    return pd.concat(found) if found else schema.SEGMENT_PROFILES.frame([])
 
 
 def _versions(segments: ir.Table, engine: DuckDBEngine) -> dict[date, int]:

@@ -110,11 +110,11 @@ def counted(segments: ir.Table, bins: Sequence[Bin]) -> ir.Table:
 
 
 def judged(counts: pd.DataFrame, bins: Sequence[Bin], settings: Drift) -> pd.DataFrame:
-    """As `population_stability`, by the shop's limits; days with few customers are all `stable`, by chance as it were."""
+    """As `population_stability`, by the shop's limits; days with few customers are all `few`: shown, and not judged."""
     customers = counts.groupby(["date", "kind", "name"])["customers"].sum().groupby("date").max()
     found = population_stability(counts, bins, settings.warn, settings.act)
     is_few = found["date"].map(customers < settings.min_customers).astype(bool)
-    return found.assign(level=found["level"].where(~is_few, "stable"))
+    return found.assign(level=found["level"].where(~is_few, "few"))
 
 
 def _bin_of(value: ir.NumericValue, bins: Sequence[Bin]) -> ir.IntegerValue:

@@ -22,9 +22,9 @@ def assign(centres: np.ndarray, archetypes: Sequence[Archetype]) -> list[Archety
 
     Args:
         centres: (k, 3) standardised recency_days, frequency and monetary of each cluster's centre. NaN stands for a
-            feature the clusters do not know, and is left out of the distance.
-        archetypes: The catalogue, most general first. Of a catalogue longer than needed, only the first
-            `max(k, 4)` take part, so that few segments get the plain names and special ones wait for larger k.
+            feature that is not known, and is left out of the distance.
+        archetypes: The catalogue, most general first. Up to four segments get the first four, plain names; for more,
+            the whole catalogue competes, so that a name fits rather than comes next.
 
     Returns:
         One archetype for each row of `centres`.
@@ -40,7 +40,7 @@ def assign(centres: np.ndarray, archetypes: Sequence[Archetype]) -> list[Archety
         raise ValueError(
             f"{len(archetypes)} archetypes cannot name {len(centres)} segments; add names to model.archetypes"
         )
-    candidates = archetypes[: max(len(centres), CORE_ARCHETYPES)]
+    candidates = archetypes[:CORE_ARCHETYPES] if len(centres) <= CORE_ARCHETYPES else archetypes
     places = np.array([[-each.recency, each.frequency, each.monetary] for each in candidates])
     distances = np.nansum((centres[:, None, :] - places[None, :, :]) ** 2, axis=2)
     rows, columns = linear_sum_assignment(distances)

@@ -19,7 +19,8 @@ def sentences(profile: pd.Series, currency: str, recent_days: int) -> str:
     size = f"{_customers(profile['customers'])} ({profile['customer_share']:.0%})"
     stake = (
         f"{size} brought {currency} {float(profile['revenue_recent']):,.0f} in the last {recent_days} days, "
-        f"{profile['recent_share']:.0%} of all sales to known customers."
+        f"{profile['recent_share']:.0%} of the sales to known customers in that time, "
+        f"and {currency} {float(profile['revenue']):,.0f} net in all."
     )
     return " ".join(filter(None, [profile["action"], stake, _change(profile)]))
 

@@ -82,7 +82,7 @@ def _behaviour() -> dict[str, ir.Value]:
     return {
         "mean_days_between_orders": (_.frequency > 1).ifelse(gaps / (orders - 1).nullif(0), _.recency_days),
         "average_order_value": _.monetary.cast("float64") / orders,
-        "items_per_order": (_.items_bought - _.items_returned).cast("float64") / orders,
+        "items_per_order": ibis.greatest(_.items_bought - _.items_returned, 0).cast("float64") / orders,
         "return_rate": _.amount_returned.cast("float64") / _.spent.cast("float64").nullif(0),
         "recent_revenue_share": _.recent_revenue.cast("float64") / _.spent.cast("float64").nullif(0),
     }

@@ -36,6 +36,7 @@ _STATISTICS = (
 )
 _LEVELS: Mapping[str, tuple[str, str, str]] = {
     "stable": ("stable", "stable", "Much as when the model was fitted."),
+    "few": ("few", "too few", "Too few customers to judge: the index is above zero by chance."),
     "warn": ("warning", "warn", "The customers have begun to shift: watch the next days."),
     "act": (
         "critical",

@@ -74,4 +74,28 @@ DEFAULT_ARCHETYPES = (
         name="Lost Low Spenders", recency=-1.5, frequency=-1.0, monetary=-1.3, color="#6C757D",
         action="Let go: no paid channels; keep them in the yearly newsletter.",
     ),
+    Archetype(
+        name="Occasional Buyers", recency=-0.3, frequency=-0.4, monetary=-0.4, color="#9C8F5B",
+        action="Nudge: seasonal reminders; one good reason to come back a year.",
+    ),
+    Archetype(
+        name="Recent Regulars", recency=0.9, frequency=0.5, monetary=0.4, color="#2E8BC0",
+        action="Deepen: a next category that goes with what they buy; early loyalty points.",
+    ),
+    Archetype(
+        name="Slipping Big Spenders", recency=0.0, frequency=0.8, monetary=1.1, color="#5C4D7D",
+        action="Check in: ask by name what they need next, before they are gone.",
+    ),
+    Archetype(
+        name="Recent One-Time Buyers", recency=0.8, frequency=-1.0, monetary=-0.9, color="#E8A87C",
+        action="Introduce: how to use what they bought, and what goes with it.",
+    ),
+    Archetype(
+        name="Lapsed One-Time Buyers", recency=-1.0, frequency=-1.0, monetary=-0.5, color="#A26769",
+        action="Try once: one reminder of what they bought, at low cost.",
+    ),
+    Archetype(
+        name="Recent Big-Basket Buyers", recency=0.8, frequency=-0.5, monetary=0.6, color="#3FA796",
+        action="Convert: a second order while the first is fresh; dedicated service.",
+    ),
 )  # fmt: skip

@@ -58,6 +58,9 @@ class Model(Section):
         description="Adjusted Rand index with the model in force on the same customers: a model below it is not put in "
         "force, unless promote says always.",
     )
+    min_gain: Annotated[float, Field(ge=0, le=2)] = Field(
+        0.005, description="By how much the silhouette must rise for a refitted model to be better."
+    )
     promote: Literal["if_better", "always", "never"] = Field(
         "if_better",
         description="Whether a refitted model that passes its checks is put in force; the launchpad can say otherwise.",

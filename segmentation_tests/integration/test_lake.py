@@ -34,6 +34,7 @@ def orders(days: list[date], amount: float = 1.5):
             "items": 2,
             "amount": amount,
             "products": 1,
+            "product_ids": ["mug"],
         }
         for day in days
         for customer in ("c", "a", "b")

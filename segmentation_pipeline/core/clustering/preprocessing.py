@@ -14,6 +14,7 @@ import pandas as pd
 from ibis import _
 
 from segmentation_pipeline.core.rfm import has_net_spend
+from segmentation_pipeline.errors import PipelineError
 
 SCORE_LEVELS = 5
 
@@ -31,6 +32,10 @@ class Scaling:
     def transform(self, values: np.ndarray) -> np.ndarray:
         """Winsorise at the cuts, take log1p, standardise. NaN stays NaN."""
         return (np.log1p(np.clip(values, self.lower_cut, self.upper_cut)) - self.mean) / self.scale
+
+
+class UnusableFeature(PipelineError):
+    """A feature has values that cannot be put on a log scale; the message names it and counts them."""
 
 
 def sample(features: ir.Table, rows: int, seed: int) -> ir.Table:
@@ -59,10 +64,18 @@ def fit_scaling(sampled: pd.DataFrame, features: Sequence[str], winsor_share: fl
         sampled: One row per customer, with a column for each feature.
         features: Which columns to scale.
         winsor_share: Share cut at each end.
+
+    Raises:
+        UnusableFeature: A value is missing, infinite or below 0.
     """
     fitted = []
     for feature in features:
         values = sampled[feature].to_numpy(dtype=float)
+        if not np.isfinite(values).all() or values.min() < 0:
+            raise UnusableFeature(
+                f"{feature} is missing, infinite or below 0 for {int((~(values >= 0) | np.isinf(values)).sum())} of "
+                f"{len(values)} customers, so customers cannot be told apart by it. Leave it out of model.features."
+            )
         lower, upper = np.quantile(values, [winsor_share, 1 - winsor_share])
         logs = np.log1p(np.clip(values, lower, upper))
         spread = float(logs.std())

@@ -34,10 +34,9 @@ class Comparison:
     silhouette: float
     silhouette_in_force: float
 
-    @property
-    def is_better(self) -> bool:
-        """Whether the challenger's segments are farther apart on today's customers."""
-        return self.silhouette > self.silhouette_in_force
+    def is_better_by(self, gain: float) -> bool:
+        """Whether the challenger's segments are farther apart on the same customers, by more than a gain in silhouette."""
+        return self.silhouette - self.silhouette_in_force > gain
 
 
 def compare(challenger: SegmentationModel, in_force: SegmentationModel, sampled: pd.DataFrame, seed: int) -> Comparison:
@@ -61,7 +60,7 @@ def compare(challenger: SegmentationModel, in_force: SegmentationModel, sampled:
     )
 
 
-def decision(comparison: Comparison | None, promote: Promote) -> tuple[bool, str]:
+def decision(comparison: Comparison | None, promote: Promote, min_gain: float) -> tuple[bool, str]:
     """Whether a challenger that passed its gate is put in force, and why, in one sentence."""
     if promote == "never":
         return False, "Kept and not put in force, as asked (promote: never)."
@@ -70,9 +69,9 @@ def decision(comparison: Comparison | None, promote: Promote) -> tuple[bool, str
     apart = f"silhouette {comparison.silhouette:.3f} against {comparison.silhouette_in_force:.3f} on the same customers"
     if promote == "always":
         return True, f"Put in force as asked (promote: always); {apart}."
-    if comparison.is_better:
+    if comparison.is_better_by(min_gain):
         return True, f"Put in force: its segments are farther apart ({apart})."
-    return False, f"Kept and not put in force: its segments are no farther apart ({apart})."
+    return False, f"Kept and not put in force: its segments are not farther apart by more than {min_gain:g} ({apart})."
 
 
 def segments_of(model: SegmentationModel, customers: pd.DataFrame) -> pd.Series:

@@ -78,7 +78,9 @@ def diagnose(
         for algorithm in ALGORITHMS
         for row in _weighed([each for each in measured if each["algorithm"] == algorithm], policy)
     ]
-    chosen, reason = choose([row for row in rows if row["algorithm"] == policy.algorithm], policy)
+    of_algorithm = [row for row in rows if row["algorithm"] == policy.algorithm]
+    chosen, reason = choose(of_algorithm, policy)
+    reason += _doubt(of_algorithm)
     for row in rows:
         row |= {"date": as_of, "features": ", ".join(features), "reason": reason}
         row["is_chosen"] = row["algorithm"] == policy.algorithm and row["k"] == chosen
@@ -93,7 +95,7 @@ def choose(rows: Sequence[dict[str, object]], policy: Policy) -> tuple[int, str]
     and the sentence says so.
     """
     if policy.k:
-        return policy.k, f"k = {policy.k} is set in the configuration (model.k)."
+        return policy.k, f"k = {policy.k} was given, by model.k or by the run's own configuration."
     free = [row for row in rows if not row["vetoes"]]
     by_silhouette = sorted(free or rows, key=lambda row: (-float(str(row["silhouette"])), row["k"]))
     best = int(str(by_silhouette[0]["k"]))
@@ -119,6 +121,14 @@ def choose(rows: Sequence[dict[str, object]], policy: Policy) -> tuple[int, str]
         nearest,
         f"The elbow at k = {proposal} is vetoed ({elbow['vetoes']}); k = {nearest} is the nearest that is not.",
     )
+
+
+def _doubt(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What the gap statistic says where it votes for none of the rows."""
+    found = rows[0]["sufficient_by_gap"]
+    if found == 1:
+        return " The gap statistic alone finds no groups at all (k = 1)."
+    return "" if found else f" The gap statistic finds no k up to {rows[-1]['k']} sufficient."
 
 
 def elbow(ks: Sequence[int], inertia: Sequence[float]) -> int | None:

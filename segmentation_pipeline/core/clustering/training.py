@@ -20,7 +20,9 @@ from segmentation_pipeline.core.clustering.scoring import RFM, Segment, Segmenta
 from segmentation_pipeline.core.clustering.stability import bootstrap_stability
 from segmentation_pipeline.settings import Model
 
+WINSOR_SHARE = 0.005  # of the features that names go by
 LIBRARIES = ("scikit-learn", "scipy", "numpy", "fastcluster", "pandas")
+CHOSEN_BY_THE_RUN = {"archetypes", "algorithm", "k", "features", "promote"}
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def train(
     fitter = Fitter(points, choice.algorithm, settings.seed, settings.restarts)
     clusters = fitter.fit(choice.k)
     components, shares = principal_components(points)
-    segments = _named(clusters, scalings, settings, in_force, next_id)
+    segments = _named(clusters, scalings, typical(sampled, clusters), settings, in_force, next_id)
     ids = np.array([segment.segment_id for segment in segments])
     labels = ids[squared_distances(points, np.array([segment.centre for segment in segments])).argmin(axis=1)]
     bins = [drift.reference(sampled[feature].to_numpy(dtype=float), feature) for feature in choice.features]
@@ -84,7 +86,7 @@ def train(
             "least_jaccard": min(stability.jaccards),
             "inertia": clusters.inertia,
             "segments": {segment.name: float((labels == segment.segment_id).mean()) for segment in segments},
-            "settings": settings.model_dump(mode="json", exclude={"archetypes"}),
+            "settings": settings.model_dump(mode="json", exclude=CHOSEN_BY_THE_RUN),
             "libraries": {name: version(name) for name in LIBRARIES},
             "sample_sha256": hashlib.sha256(
                 pd.util.hash_pandas_object(sampled, index=False).to_numpy().tobytes()
@@ -110,15 +112,27 @@ def principal_components(points: np.ndarray) -> tuple[np.ndarray, tuple[float, f
     return found * np.where(signs == 0, 1, signs)[:, None], (float(shares[0]), float(shares[1]))
 
 
+def typical(sampled: pd.DataFrame, clusters: Clusters) -> np.ndarray:
+    """(k, 3) mean recency, frequency and monetary of each cluster's customers, standardised, whatever was clustered by.
+
+    A cluster that is nobody's nearest is at the average customer.
+    """
+    places = transform(sampled, fit_scaling(sampled, RFM, WINSOR_SHARE))
+    members = [places[clusters.labels == label] for label in range(len(clusters.centres))]
+    return np.array([each.mean(axis=0) if len(each) else np.zeros(len(RFM)) for each in members])
+
+
 def _named(
-    clusters: Clusters, scalings: list[Scaling], settings: Model, in_force: SegmentationModel | None, next_id: int
+    clusters: Clusters,
+    scalings: list[Scaling],
+    profile: np.ndarray,
+    settings: Model,
+    in_force: SegmentationModel | None,
+    next_id: int,
 ) -> tuple[Segment, ...]:
     """The clusters as segments, by id."""
-    columns = {scaling.feature: clusters.centres[:, place] for place, scaling in enumerate(scalings)}
-    unknown = np.full(len(clusters.centres), np.nan)
-    profile = np.column_stack([columns.get(feature, unknown) for feature in RFM])
     archetypes = naming.assign(profile, settings.archetypes)
-    worth = np.nansum(profile * np.array([-1.0, 1.0, 1.0]), axis=1)
+    worth = (profile * np.array([-1.0, 1.0, 1.0])).sum(axis=1)
     places = np.argsort(-worth, kind="stable")
     ids = alignment.identities(clusters.centres[places], scalings, in_force, next_id, settings.max_centre_shift)
     segments = [

@@ -135,7 +135,7 @@ def migration_measured(segments: ir.Table, flows: ir.Table, days: Sequence[date]
 
 def drift_measured(drift: ir.Table) -> ir.Table:
     """`schema.SEGMENT_DRIFT` itself, with what is judged of it (`DRIFT_COLUMNS`)."""
-    return drift.mutate(drifted_psi=(_.level != "stable").ifelse(_.psi, None))
+    return drift.mutate(drifted_psi=_.level.isin(["warn", "act"]).ifelse(_.psi, None))
 
 
 def profiles_measured(segments: ir.Table, profiles: ir.Table) -> ir.Table:

@@ -184,7 +184,11 @@ SEGMENT_DRIFT = Table(
             "Population stability index against the customers the model was fitted on",
             (*sum(OF_RFM.values(), ()), *_SEGMENTS),
         ),
-        Column("level", "string", "stable, warn or act, by drift.warn and drift.act"),
+        Column(
+            "level",
+            "string",
+            "stable, warn or act, by drift.warn and drift.act; few, below drift.min_customers",
+        ),
         Column("model_version", "int64", "Version of the model", ("customer_segments.model_version",)),
     ),
     key=("kind", "name"),

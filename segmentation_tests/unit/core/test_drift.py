@@ -139,7 +139,7 @@ def test_every_day_and_name_has_its_own_row_in_order():
 
 @pytest.mark.parametrize(
     ("min_customers", "levels"),
-    [(10, ["act", "act"]), (11, ["stable", "act"]), (1_000, ["stable", "act"]), (1_001, ["stable", "stable"])],
+    [(10, ["act", "act"]), (11, ["few", "act"]), (1_000, ["few", "act"]), (1_001, ["few", "few"])],
 )
 def test_a_day_with_few_customers_is_measured_and_not_judged(min_customers, levels):
     bins = bins_of(0.5, 0.5)
@@ -153,7 +153,7 @@ def test_a_day_with_few_customers_is_measured_and_not_judged(min_customers, leve
 def test_few_customers_are_few_for_every_feature_and_the_segments():
     bins = [*bins_of(0.5, 0.5), *bins_of(0.5, 0.5, kind="segments", name="segments")]
     counts = pd.concat([counts_of(9, 1), counts_of(9, 1, kind="segments", name="segments")])
-    for limit, level in ((10, "act"), (11, "stable")):
+    for limit, level in ((10, "act"), (11, "few")):
         assert set(drift.judged(counts, bins, Drift(min_customers=limit))["level"]) == {level}
     pd.testing.assert_frame_equal(
         drift.judged(counts, bins, Drift(min_customers=1)), drift.population_stability(counts, bins, WARN, ACT)
@@ -165,7 +165,7 @@ def test_by_default_a_shop_of_a_hundred_customers_is_not_told_of_drift():
         drift.judged(counts, bins_of(0.5, 0.5), Drift()) for counts in (counts_of(66, 34), counts_of(6_600, 3_400))
     )
     assert few["psi"].item() == pytest.approx(many["psi"].item()) == pytest.approx(0.16 * log(66 / 34))
-    assert (few["level"].item(), many["level"].item()) == ("stable", "warn")
+    assert (few["level"].item(), many["level"].item()) == ("few", "warn")
 
 
 def test_without_drift_psi_is_about_what_chance_gives():

@@ -218,7 +218,8 @@ def test_a_recommendation_tells_the_numbers_of_its_segment(finished, customers):
     assert len(best) > BEFORE[1]
     assert of_day(finished, DAYS[0])["recommendation"][1] == (
         f"keep {len(best)} customers ({100 * len(best) / len(present):.0f}%) brought GBP {recent:,.0f} in the last 90 days, "
-        f"{100 * recent / recent_of_all:.0f}% of all sales to known customers. "
+        f"{100 * recent / recent_of_all:.0f}% of the sales to known customers in that time, "
+        f"and GBP {best['monetary'].astype(float).sum():,.0f} net in all. "
         f"{len(best) - 34} customers more than on 2 May 2011."
     )
 
@@ -226,4 +227,4 @@ def test_a_recommendation_tells_the_numbers_of_its_segment(finished, customers):
 def test_where_nobody_bought_lately_nothing_is_at_stake(measure, customers, earlier):
     measured = measure(customers.assign(recent_revenue=0.0))
     found = profiles.finished(measured, earlier(FLOWS), MODEL, *TOLD)
-    assert found["recommendation"].str.contains("brought GBP 0 in the last 90 days, 0% of all sales").all()
+    assert found["recommendation"].str.contains("brought GBP 0 in the last 90 days, 0% of the sales").all()

@@ -14,10 +14,14 @@ PROFILE = {
     "customer_share": 0.284,
     "revenue_recent": Decimal("56789.5001"),
     "recent_share": 0.0449,
+    "revenue": Decimal("98765.4"),
     "compared_with": pd.Timestamp(2011, 11, 9),
     "customers_before": 1_200,
 }
-STAKE = "Win back: one offer. 1,234 customers (28%) brought GBP 56,790 in the last 90 days, 4% of all sales to known customers."
+STAKE = (
+    "Win back: one offer. 1,234 customers (28%) brought GBP 56,790 in the last 90 days, 4% of the sales to known customers "
+    "in that time, and GBP 98,765 net in all."
+)
 
 
 def sentences(**changes):
@@ -52,7 +56,8 @@ def test_one_customer_is_one_customer():
     assert sentences(
         customers=1, customer_share=1.0, revenue_recent=Decimal("0.49"), recent_share=1.0, customers_before=1
     ) == (
-        "Win back: one offer. 1 customer (100%) brought GBP 0 in the last 90 days, 100% of all sales to known customers. "
+        "Win back: one offer. 1 customer (100%) brought GBP 0 in the last 90 days, 100% of the sales to known customers "
+        "in that time, and GBP 98,765 net in all. "
         "As many customers as on 9 November 2011."
     )
 

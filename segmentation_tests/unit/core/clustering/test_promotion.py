@@ -74,7 +74,7 @@ def test_silhouettes_are_scikit_learns_of_both():
     found = compare(NEW, OLD, CUSTOMERS, 42)
     assert found.silhouette == pytest.approx(silhouette_score(MONETARY[:, None], NEW_IDS), rel=1e-9)
     assert found.silhouette_in_force == pytest.approx(silhouette_score(MONETARY[:, None], OLD_IDS), rel=1e-9)
-    assert found.is_better == (found.silhouette > found.silhouette_in_force)
+    assert found.is_better_by(0) == (found.silhouette > found.silhouette_in_force)
 
 
 def test_silhouettes_of_both_are_in_the_coordinates_of_the_challenger():
@@ -83,14 +83,14 @@ def test_silhouettes_of_both_are_in_the_coordinates_of_the_challenger():
     assert found.silhouette == pytest.approx(silhouette_score(FREQUENCY[:, None], [1, 2] * 3), rel=1e-9)
     assert found.silhouette_in_force == pytest.approx(silhouette_score(FREQUENCY[:, None], OLD_IDS), rel=1e-9)
     assert found.agreement == pytest.approx(adjusted_rand_score(OLD_IDS, [1, 2] * 3), abs=1e-12)
-    assert found.is_better
+    assert found.is_better_by(0)
 
 
 def test_a_model_is_no_better_than_itself():
     found = compare(NEW, NEW, CUSTOMERS, 42)
     assert (found.agreement, found.moved_share) == (1, 0)
     assert found.silhouette == found.silhouette_in_force
-    assert not found.is_better
+    assert not found.is_better_by(0)
 
 
 @pytest.mark.parametrize("ids", list(permutations((4, 5, 6, 7))))
@@ -101,12 +101,12 @@ def test_other_ids_for_the_same_segments_move_customers_and_make_nothing_better(
     assert found.agreement == 1
     assert (found.moved_share == 0) == (ids == (4, 5, 6, 7))
     assert found.silhouette == found.silhouette_in_force
-    assert not found.is_better
+    assert not found.is_better_by(0)
 
 
 def test_either_may_be_better_but_not_both():
     there, back = compare(NEW, OLD, CUSTOMERS, 42), compare(OLD, NEW, CUSTOMERS, 42)
-    assert there.is_better != back.is_better
+    assert there.is_better_by(0) != back.is_better_by(0)
     assert (there.agreement, there.moved_share) == (back.agreement, back.moved_share)
     assert (there.silhouette, there.silhouette_in_force) == (back.silhouette_in_force, back.silhouette)
 
@@ -115,7 +115,7 @@ def test_anything_is_better_than_a_model_that_puts_everyone_in_one_segment():
     found = compare(OLD, along("monetary", 0.0, 500.0, ids=(1, 2)), CUSTOMERS, 42)
     assert found.silhouette_in_force == -1
     assert found.agreement == 0
-    assert found.is_better
+    assert found.is_better_by(0)
 
 
 # --- decision ---------------------------------------------------------------------------------------------------------
@@ -138,9 +138,11 @@ FIRST = "Put in force: there was no model before it."
         (BETTER, "if_better", True,
          "Put in force: its segments are farther apart (silhouette 0.457 against 0.400 on the same customers)."),
         (EQUAL, "if_better", False,
-         "Kept and not put in force: its segments are no farther apart (silhouette 0.400 against 0.400 on the same customers)."),
+         "Kept and not put in force: its segments are not farther apart by more than 0.005 "
+         "(silhouette 0.400 against 0.400 on the same customers)."),
         (WORSE, "if_better", False,
-         "Kept and not put in force: its segments are no farther apart (silhouette 0.250 against 0.400 on the same customers)."),
+         "Kept and not put in force: its segments are not farther apart by more than 0.005 "
+         "(silhouette 0.250 against 0.400 on the same customers)."),
         (BETTER, "always", True,
          "Put in force as asked (promote: always); silhouette 0.457 against 0.400 on the same customers."),
         (WORSE, "always", True,
@@ -148,10 +150,10 @@ FIRST = "Put in force: there was no model before it."
     ],
 )  # fmt: skip
 def test_the_decision_and_why(comparison, promote, is_put_in_force, why):
-    assert decision(comparison, promote) == (is_put_in_force, why)
+    assert decision(comparison, promote, 0.005) == (is_put_in_force, why)
 
 
 @pytest.mark.parametrize("agreement", [1.0, 0.0])
 def test_agreement_is_no_part_of_it_for_that_is_the_gates(agreement):
     comparison = replace(BETTER, agreement=agreement)
-    assert decision(comparison, "if_better") == decision(BETTER, "if_better")
+    assert decision(comparison, "if_better", 0.005) == decision(BETTER, "if_better", 0.005)

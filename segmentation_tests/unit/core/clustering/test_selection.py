@@ -103,7 +103,7 @@ def test_of_equal_silhouettes_the_smaller_k_is_chosen():
 
 def test_a_configured_k_overrides_everything():
     k, reason = choose(swept(4, {5: "bad"}, SILHOUETTES), replace(POLICY, k=5))
-    assert (k, reason) == (5, "k = 5 is set in the configuration (model.k).")
+    assert (k, reason) == (5, "k = 5 was given, by model.k or by the run's own configuration.")
 
 
 # --- votes ------------------------------------------------------------------------------------------------------------
