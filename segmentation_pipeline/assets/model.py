@@ -102,14 +102,15 @@ def segmentation_model(
     diagnostics = lake.engine.to_pandas(lake.read(schema.K_DIAGNOSTICS))
     choice = _choice(diagnostics)
     sampled = _sampled(lake, choice.as_of, settings.model.sample_rows, settings.model.seed)
-    in_force = models.load(models.in_force()) if models.digest() else None
+    continues = models.in_force() if models.digest() else None
+    in_force = models.load(continues) if continues else None
     model = training.train(sampled, choice, settings.model, in_force, models.next_segment_id())
     compared = promotion.compare(model, in_force, sampled, settings.model.seed) if in_force else None
     agreement = compared.agreement if compared and promote == "if_better" else None
 
     def publish() -> dict[str, Any]:
         is_put_in_force, why = promotion.decision(compared, promote, settings.model.min_gain)
-        version = models.save(model, diagnostics, why)
+        version = models.save(model, diagnostics, why, continues)
         if is_put_in_force:
             models.put_in_force(version)
         return {

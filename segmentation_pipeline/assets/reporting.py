@@ -29,7 +29,7 @@ from segmentation_pipeline.settings import Settings
 
 SCATTER_CUSTOMERS = 4_000
 DRIFT_DAYS = 90
-LEFT_OUT = "saved_at"  # of the model's card: the same input gives the same page
+LEFT_OUT = ("saved_at", "continues")  # of the model's card: the same input gives the same page
 NOT_DRAWN = (
     "Not drawn: the run covered many days, and only the last one gets a page. Materialize this day alone to draw it."
 )
@@ -137,7 +137,7 @@ def _report_data(
         drift=_drift(day, version, lake),
         drift_thresholds=(settings.drift.warn, settings.drift.act),
         component_shares=model.component_shares,
-        model={"version": version, **{key: value for key, value in model.card.items() if key != LEFT_OUT}},
+        model={"version": version, **{key: value for key, value in model.card.items() if key not in LEFT_OUT}},
         guests={
             "lines": float(days["guest_rows"].sum()),
             "revenue": float(days["guest_revenue"].sum()),

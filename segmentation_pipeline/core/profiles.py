@@ -59,12 +59,11 @@ def finished(
     profiles["customer_share"] = profiles["customers"] / by_day["customers"].transform("sum")
     revenue = profiles["revenue"].astype(float)
     profiles["revenue_share"] = revenue / revenue.groupby(profiles["date"]).transform("sum")
-    scalings = {scaling.feature: scaling for scaling in model.scalings}
+    scalings = {scaling.feature: scaling for scaling in model.described_by}
     for feature in RFM:
         medians = profiles[f"{feature}_median"].to_numpy(dtype=float)
         in_model = profiles["segment_id"].to_numpy() != naming.NET_ZERO_ID
-        centre = scalings[feature].transform(medians) if feature in scalings else np.full(len(medians), np.nan)
-        profiles[f"{feature}_centre"] = np.where(in_model, centre, np.nan)
+        profiles[f"{feature}_centre"] = np.where(in_model, scalings[feature].transform(medians), np.nan)
     looks = {segment.segment_id: (segment.color, segment.action) for segment in model.segments}
     looks[naming.NET_ZERO_ID] = (naming.NET_ZERO_COLOR, naming.NET_ZERO_ACTION)
     profiles["color"] = [looks[number][0] for number in profiles["segment_id"]]

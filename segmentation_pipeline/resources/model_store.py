@@ -5,6 +5,7 @@ Belongs here: a model's files and how they become visible. Does not: what a mode
     <lake>/segmentation_model/version=0001/segments.parquet    centres, scaling, names: `schema.SEGMENTATION_MODEL`
                                           /score_cuts.parquet  feature, place, cut
                                           /components.parquet  directions of the scatter plot
+                                          /described_by.parquet  scaling of recency, frequency and monetary
                                           /reference.parquet   bins of the customers it was fitted on, for drift
                                           /k_diagnostics.parquet  how its k was chosen
                                           /card.json           from what and how it was fitted; the same input gives the same
@@ -15,6 +16,7 @@ Belongs here: a model's files and how they become visible. Does not: what a mode
 import json
 import shutil
 import uuid
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 
@@ -68,27 +70,47 @@ class ModelStore:
         pointer = self.root / "in_force.json"
         return pointer.read_text() if pointer.exists() else ""
 
-    def save(self, model: SegmentationModel, diagnostics: pd.DataFrame, promotion: str) -> int:
+    def save(
+        self, model: SegmentationModel, diagnostics: pd.DataFrame, promotion: str, continues: int | None = None
+    ) -> int:
         """Store a model as a new version, whole or not at all, and return its number. It is not in force yet.
+
+        The same model fitted again to continue the same version is no new one: the number is that of the first time.
 
         Args:
             model: What to store.
             diagnostics: `schema.K_DIAGNOSTICS`, from which its k was chosen.
             promotion: Whether it is to be put in force, and why, for the card.
+            continues: The version whose segments it continues.
         """
+        record = {"promotion": promotion, "continues": continues, "saved_at": _now()}
+        if again := self._version_of(model, continues):
+            self._note(self._folder(again), record)
+            return again
         version = max(self.versions(), default=0) + 1
         staged = self.root / f".{uuid.uuid4().hex}"
         staged.mkdir(parents=True)
         try:
             _write(staged, model, version)
-            record = {"promotion": promotion, "saved_at": datetime.now(UTC).isoformat(timespec="seconds")}
-            (staged / "record.json").write_text(json.dumps(record, indent=2))
+            self._note(staged, record)
             diagnostics.to_parquet(str(staged / "k_diagnostics.parquet"), index=False, compression="zstd")
             staged.rename(self._folder(version))
         except BaseException:
             shutil.rmtree(str(staged), ignore_errors=True)
             raise
         return version
+
+    def _version_of(self, model: SegmentationModel, continues: int | None) -> int | None:
+        for version in self.versions():
+            stored = self.load(version)
+            is_same = stored.scalings == model.scalings and dict(model.card).items() <= dict(stored.card).items()
+            if is_same and stored.card["continues"] == continues:
+                return version
+        return None
+
+    @staticmethod
+    def _note(folder: UPath, record: Mapping[str, object]) -> None:
+        (folder / "record.json").write_text(json.dumps(record, indent=2))
 
     def next_segment_id(self) -> int:
         """The first segment id that no version ever gave out, so that ids of retired segments stay retired."""
@@ -115,7 +137,7 @@ class ModelStore:
             NoSuchVersion: It was written by a release that kept less of a model.
         """
         folder = self._folder(version)
-        if not all((folder / name).exists() for name in ("reference.parquet", "record.json")):
+        if not all((folder / name).exists() for name in ("described_by.parquet", "reference.parquet", "record.json")):
             raise NoSuchVersion(
                 f"Version {version} of the model in {self.root} was written by an earlier release, which kept less of it. "
                 "Move that folder away and run again: a new model is fitted."
@@ -123,6 +145,7 @@ class ModelStore:
         table = pd.read_parquet(str(folder / "segments.parquet"))
         cuts = pd.read_parquet(str(folder / "score_cuts.parquet"))
         components = pd.read_parquet(str(folder / "components.parquet"))
+        described_by = pq.read_table(str(folder / "described_by.parquet")).to_pylist()
         reference = pq.read_table(str(folder / "reference.parquet")).to_pylist()
         first = table[table["segment_id"] == table["segment_id"].min()]
         return SegmentationModel(
@@ -134,6 +157,7 @@ class ModelStore:
             score_cuts={str(feature): tuple(rows["cut"]) for feature, rows in cuts.groupby("feature", sort=False)},
             components=components.drop(columns="variance_share").to_numpy(),
             component_shares=(components["variance_share"][0], components["variance_share"][1]),
+            described_by=tuple(Scaling(**row) for row in described_by),
             reference=tuple(Bin(**row) for row in reference),
             card=json.loads((folder / "card.json").read_text()) | json.loads((folder / "record.json").read_text()),
         )
@@ -144,6 +168,10 @@ class ModelStore:
 
     def _folder(self, version: int) -> UPath:
         return self.root / f"version={version:04d}"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _segment(rows: pd.DataFrame) -> Segment:
@@ -162,7 +190,8 @@ def _write(folder: UPath, model: SegmentationModel, version: int) -> None:
     components["variance_share"] = model.component_shares
     model_table(model, version).to_parquet(str(folder / "segments.parquet"), index=False, compression="zstd")
     pd.DataFrame(cuts).to_parquet(str(folder / "score_cuts.parquet"), index=False, compression="zstd")
-    reference = pa.Table.from_pylist([asdict(each) for each in model.reference])
-    pq.write_table(reference, str(folder / "reference.parquet"), compression="zstd")
+    for name, rows in (("described_by", model.described_by), ("reference", model.reference)):
+        table = pa.Table.from_pylist([asdict(each) for each in rows])
+        pq.write_table(table, str(folder / f"{name}.parquet"), compression="zstd")
     (folder / "card.json").write_text(json.dumps(dict(model.card), indent=2, sort_keys=True))
     components.to_parquet(str(folder / "components.parquet"), index=False, compression="zstd")

@@ -43,7 +43,7 @@ def test_versions_are_listed_and_an_earlier_one_can_be_put_in_force_again(tmp_pa
     assert segmentation("run", "--config", config).exit_code == 0
     resources = build_resources(load(config))
     models, lake = resources["models"], resources["lake"]
-    second = models.save(models.load(1), models.diagnostics(1), "Put in force as asked (promote: always).")
+    second = models.save(models.load(1), models.diagnostics(1), "Put in force as asked (promote: always).", continues=1)
     models.put_in_force(second)
 
     listed = segmentation("model", "list", "--config", config).stdout

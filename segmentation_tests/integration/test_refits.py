@@ -92,6 +92,9 @@ def test_the_same_input_gives_the_same_model_with_the_same_ids_and_the_one_in_fo
     assert again.success
     assert "its segments are not farther apart by more than 0.005" in promotion(again)
     assert shop.models.in_force() == 1
+    versions = shop.models.versions()
+    assert shop.refit().success
+    assert shop.models.versions() == versions  # the same once more is no new version
     first, other = (shop.models.root / f"version={number:04d}" for number in (1, shop.models.versions()[-1]))
     assert (first / "card.json").read_bytes() == (other / "card.json").read_bytes()
     assert shop.models.load(1).segments == shop.models.load(shop.models.versions()[-1]).segments

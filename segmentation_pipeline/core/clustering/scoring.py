@@ -43,6 +43,7 @@ class SegmentationModel:
         score_cuts: Feature to the four values that divide scores 1 to 5.
         components: (2, features) directions of the largest spread in the sample, for the scatter plot.
         component_shares: Share of the variance along each.
+        described_by: Scalings of recency, frequency and monetary, whatever was clustered by, for names and profiles.
         reference: How the customers it was fitted on are distributed, to measure drift against.
         card: When, from what and how the model was fitted.
     """
@@ -52,6 +53,7 @@ class SegmentationModel:
     score_cuts: Mapping[str, tuple[float, ...]]
     components: np.ndarray
     component_shares: tuple[float, float]
+    described_by: tuple[Scaling, ...]
     reference: tuple[Bin, ...]
     card: Mapping[str, object]
 

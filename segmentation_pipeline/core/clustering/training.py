@@ -20,7 +20,6 @@ from segmentation_pipeline.core.clustering.scoring import RFM, Segment, Segmenta
 from segmentation_pipeline.core.clustering.stability import bootstrap_stability
 from segmentation_pipeline.settings import Model
 
-WINSOR_SHARE = 0.005  # of the features that names go by
 LIBRARIES = ("scikit-learn", "scipy", "numpy", "fastcluster", "pandas")
 CHOSEN_BY_THE_RUN = {"archetypes", "algorithm", "k", "features", "promote"}
 
@@ -61,7 +60,9 @@ def train(
     fitter = Fitter(points, choice.algorithm, settings.seed, settings.restarts)
     clusters = fitter.fit(choice.k)
     components, shares = principal_components(points)
-    segments = _named(clusters, scalings, typical(sampled, clusters), settings, in_force, next_id)
+    described_by = fit_scaling(sampled, RFM, settings.winsor_share)
+    profile = _typical(transform(sampled, described_by), clusters)
+    segments = _named(clusters, scalings, profile, settings, in_force, next_id)
     ids = np.array([segment.segment_id for segment in segments])
     labels = ids[squared_distances(points, np.array([segment.centre for segment in segments])).argmin(axis=1)]
     bins = [drift.reference(sampled[feature].to_numpy(dtype=float), feature) for feature in choice.features]
@@ -72,6 +73,7 @@ def train(
         score_cuts={feature: tuple(score_cuts(sampled, feature)) for feature in RFM},
         components=components,
         component_shares=shares,
+        described_by=tuple(described_by),
         reference=(*sum(bins, ()), *drift.reference_of_segments(labels)),
         card={
             "as_of": choice.as_of.isoformat(),
@@ -112,12 +114,11 @@ def principal_components(points: np.ndarray) -> tuple[np.ndarray, tuple[float, f
     return found * np.where(signs == 0, 1, signs)[:, None], (float(shares[0]), float(shares[1]))
 
 
-def typical(sampled: pd.DataFrame, clusters: Clusters) -> np.ndarray:
+def _typical(places: np.ndarray, clusters: Clusters) -> np.ndarray:
     """(k, 3) mean recency, frequency and monetary of each cluster's customers, standardised, whatever was clustered by.
 
     A cluster that is nobody's nearest is at the average customer.
     """
-    places = transform(sampled, fit_scaling(sampled, RFM, WINSOR_SHARE))
     members = [places[clusters.labels == label] for label in range(len(clusters.centres))]
     return np.array([each.mean(axis=0) if len(each) else np.zeros(len(RFM)) for each in members])
 

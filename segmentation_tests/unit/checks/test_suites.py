@@ -164,6 +164,7 @@ def fitted(
         score_cuts={},
         components=np.eye(2, 3),
         component_shares=(0.5, 0.5),
+        described_by=(),
         reference=(),
         card={"segments": shares} | OF_A_CARD | card,
     )

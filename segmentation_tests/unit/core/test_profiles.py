@@ -24,6 +24,7 @@ MODEL = SegmentationModel(
     score_cuts={},
     components=np.eye(2),
     component_shares=(0.5, 0.5),
+    described_by=(SCALINGS[0], Scaling("frequency", 1.0, 40.0, 1.2, 0.7), SCALINGS[1]),
     reference=(),
     card={},
 )
@@ -135,19 +136,19 @@ def test_shares_of_a_day_add_up_to_one(finished, customers):
     assert first["revenue_share"] == pytest.approx(best / of_day["monetary"].sum())
 
 
-def test_centres_are_the_medians_in_the_space_of_the_model(finished):
+def test_centres_are_the_medians_as_the_model_describes_them_also_of_a_feature_it_does_not_cluster_by(finished):
     named = finished[finished["segment_id"] != naming.NET_ZERO_ID]
-    for scaling in SCALINGS:
+    assert len(MODEL.described_by) == len(MODEL.scalings) + 1
+    for scaling in MODEL.described_by:
         medians = named[f"{scaling.feature}_median"].to_numpy(dtype=float)
         expected = (np.log1p(medians) - scaling.mean) / scaling.scale
         np.testing.assert_allclose(named[f"{scaling.feature}_centre"].to_numpy(), expected, rtol=1e-12)
 
 
-def test_net_zero_and_features_outside_the_model_have_no_centre(finished):
+def test_net_zero_has_no_centre(finished):
     nothing = finished[finished["segment_id"] == naming.NET_ZERO_ID]
     assert len(nothing) == len(DAYS)
     assert nothing[[f"{feature}_centre" for feature in RFM]].isna().all(axis=None)
-    assert finished["frequency_centre"].isna().all()
 
 
 def test_looks_come_from_the_model_and_net_zero_has_its_own(finished):

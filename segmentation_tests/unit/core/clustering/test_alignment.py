@@ -26,7 +26,7 @@ def in_force(centres, ids: Sequence[int] = IDS, scalings: Sequence[Scaling] | No
         Segment(number, f"segment {number}", "#000000", "do", tuple(centre))
         for number, centre in zip(ids, centres, strict=False)
     )
-    return SegmentationModel(tuple(scalings or scaled()), segments, {}, np.eye(2, 3), (0.5, 0.5), (), {})
+    return SegmentationModel(tuple(scalings or scaled()), segments, {}, np.eye(2, 3), (0.5, 0.5), (), (), {})
 
 
 # --- which continue ---------------------------------------------------------------------------------------------------

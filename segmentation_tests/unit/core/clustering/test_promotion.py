@@ -30,7 +30,7 @@ def model_of(centres, ids: Sequence[int], scalings: Sequence[Scaling]) -> Segmen
         ),
         key=lambda segment: segment.segment_id,
     )
-    return SegmentationModel(tuple(scalings), tuple(segments), {}, np.eye(2, len(scalings)), (0.5, 0.5), (), {})
+    return SegmentationModel(tuple(scalings), tuple(segments), {}, np.eye(2, len(scalings)), (0.5, 0.5), (), (), {})
 
 
 def along(feature: str, *centres: float, ids: Sequence[int]) -> SegmentationModel:

@@ -137,7 +137,7 @@ def model_of(centres, scalings=PLAIN):
         Segment(number, f"segment {number}", "#000000", "do", tuple(centre)) for number, centre in enumerate(centres, 1)
     )
     cuts = dict.fromkeys(RFM, (1.0, 2.0, 3.0, 4.0))
-    return SegmentationModel(scalings, segments, cuts, np.eye(2, len(scalings)), (0.5, 0.5), (), {})
+    return SegmentationModel(scalings, segments, cuts, np.eye(2, len(scalings)), (0.5, 0.5), (), (), {})
 
 
 def test_of_equally_near_centres_the_first_is_taken(segmented):

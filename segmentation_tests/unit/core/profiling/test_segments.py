@@ -297,6 +297,7 @@ def test_a_model_shows_coordinates_and_scales_that_are_no_numbers(agreement):
         score_cuts={},
         components=np.eye(2),
         component_shares=(0.5, 0.5),
+        described_by=(),
         reference=(),
         card={"segments": {"Best": 0.7, "Rest": 0.3}, "silhouette": 0.4, "stability": 0.8},
     )
