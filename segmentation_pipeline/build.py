@@ -68,7 +68,7 @@ def build_resources(settings: Settings) -> dict[str, Any]:
     models = ModelStore(lake.root / "segmentation_model")
     reports = ReportFolder(UPath(settings.reports))
     freshness = Freshness(settings, source, lake, models, reports)
-    stretches = Stretches(lake, source, settings.engine.rows_at_once)
+    stretches = Stretches(lake, source.files, settings.engine.rows_at_once)
     ledger = QualityLedger(lake.root / "quality_results", engine)
     return {
         "settings": settings,

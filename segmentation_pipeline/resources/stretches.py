@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from itertools import accumulate
 
 from segmentation_pipeline.resources.lake import Lake
-from segmentation_pipeline.resources.sources.files import FileSource
+from segmentation_pipeline.resources.sources.index import SourceFile
 
 MOST_DAYS = 400
 # Files that lie across a cut are read twice: at most this share of what is read at once.
@@ -21,13 +21,13 @@ class Stretches:
 
     Args:
         lake: Knows the rows of the tables that are read.
-        source: Knows the rows of each file.
+        files: The source's files as indexed, with their rows and days.
         rows_at_once: Rows that a stretch has, more or less.
     """
 
-    def __init__(self, lake: Lake, source: FileSource, rows_at_once: int) -> None:
+    def __init__(self, lake: Lake, files: Callable[[], Sequence[SourceFile]], rows_at_once: int) -> None:
         self._lake = lake
-        self._source = source
+        self._files = files
         self._rows_at_once = rows_at_once
 
     def of_inputs(self, days: Sequence[date], same_day: Sequence[str], earlier: Sequence[str]) -> list[list[date]]:
@@ -75,7 +75,7 @@ class Stretches:
         """About how many rows each day has, and how many are in files that go on after it."""
         rows: Counter[date] = Counter()
         opened: Counter[date] = Counter()
-        for file in self._source.files():
+        for file in self._files():
             first, last = file.first_day or file.filing_day, file.last_day or file.filing_day
             span = (last - first).days + 1
             for number in range(span):

@@ -120,7 +120,12 @@ def test_the_launchpad_chooses_day_k_algorithm_and_features(shop):
 
 @pytest.mark.parametrize(
     ("choice", "message"),
-    [({"algorithm": "kmean"}, "algorithm"), ({"k": 1}, "k: "), ({"features": ["recency"]}, "features")],
+    [
+        ({"as_of": "yesterday"}, "as_of: is no day"),
+        ({"algorithm": "kmean"}, "algorithm"),
+        ({"k": 1}, "k: "),
+        ({"features": ["recency"]}, "features"),
+    ],
 )
 def test_a_choice_that_cannot_be_is_one_clear_message(shop, choice, message):
     result = shop.refit(**choice)
@@ -197,3 +202,31 @@ def test_drift_is_nothing_on_the_day_the_model_was_fitted_on(shop):
     drift = shop.table(schema.SEGMENT_DRIFT, LAST).set_index("name")
     assert set(drift.index) == {"recency_days", "frequency", "monetary", "segments"}
     assert drift["psi"].max() == pytest.approx(0, abs=1e-12)
+
+
+def test_names_follow_recency_frequency_and_monetary_whatever_is_clustered_by(shop):
+    loose = shop.settings.model.model_copy(
+        update={"min_segment_share": 0.0, "min_silhouette": -1, "min_stability": 0.0}
+    )
+    fitted = shop.configured(model=loose).refit(promote="always", k=3, features=["tenure_days", "distinct_products"])
+    assert fitted.success, failed(fitted)
+    assert shop.run(SNAPSHOT, partition_key=str(LAST)).success
+    profiles = shop.table(schema.SEGMENT_PROFILES, LAST).set_index("segment")
+    medians = profiles.loc[profiles["segment_id"] > 0, "monetary_median"]
+    assert medians.idxmax() in ("VIP Customers", "Loyal Mid-Spenders")
+    assert medians.idxmin() in ("At-Risk / Churned", "Recent Low Spenders")
+    assert (
+        profiles.loc[medians.index, ["recency_days_centre", "frequency_centre", "monetary_centre"]]
+        .notna()
+        .all(axis=None)
+    )
+
+
+def test_a_page_drawn_later_is_of_the_model_that_scored_its_day(shop):
+    assert shop.run([*SNAPSHOT, "feature_exploration"], partition_key=str(LAST)).success
+    assert shop.refit(promote="always", k=2).success
+    assert shop.models.in_force() != 1
+    assert shop.run(["segment_report"], partition_key=str(LAST)).success
+    page = shop.resources["reports"].page(LAST).read_text()
+    assert "<span>model version 1</span>" in page
+    assert f"model version {shop.models.in_force()}</" not in page

@@ -16,21 +16,13 @@ def days(count: int) -> list[date]:
     return [FIRST + timedelta(days=number) for number in range(count)]
 
 
-class Source:
-    def __init__(self, *files: SourceFile) -> None:
-        self._files = list(files)
-
-    def files(self) -> list[SourceFile]:
-        return self._files
-
-
 def file_of(first: date, last: date, rows: int) -> SourceFile:
     return SourceFile(f"{first}.csv", 1, 1, "", rows, first, last, 0, first, "")
 
 
 def of_source(count: int, *files: SourceFile, rows_at_once: int = 100) -> list[int]:
     """How many days each stretch has."""
-    stretches = Stretches(None, Source(*files), rows_at_once).of_inputs(days(count), [], [])
+    stretches = Stretches(None, lambda: files, rows_at_once).of_inputs(days(count), [], [])
     assert [day for stretch in stretches for day in stretch] == days(count)
     return [len(stretch) for stretch in stretches]
 

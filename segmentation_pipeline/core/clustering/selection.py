@@ -124,7 +124,9 @@ def choose(rows: Sequence[dict[str, object]], policy: Policy) -> tuple[int, str]
 
 
 def _doubt(rows: Sequence[Mapping[str, Any]]) -> str:
-    """What the gap statistic says where it votes for none of the rows."""
+    """What the gap statistic says where it was computed and votes for none of the rows."""
+    if rows[0]["gap"] is None:
+        return ""
     found = rows[0]["sufficient_by_gap"]
     if found == 1:
         return " The gap statistic alone finds no groups at all (k = 1)."

@@ -92,3 +92,13 @@ def test_score_cuts_of_ties_are_equal():
 def test_score_cuts_do_not_depend_on_the_order_of_rows(shoppers):
     shuffled = shoppers.sample(frac=1, random_state=2)
     assert preprocessing.score_cuts(shuffled, "monetary") == preprocessing.score_cuts(shoppers, "monetary")
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf, -5.0])
+def test_a_feature_that_cannot_be_put_on_a_log_scale_is_refused_by_name_and_counted(shoppers, broken):
+    frame = shoppers.astype({"monetary": float})
+    frame.loc[[3, 8], "monetary"] = broken
+    with pytest.raises(
+        preprocessing.UnusableFeature, match="monetary is missing, infinite or below 0 for 2 of 500 customers"
+    ):
+        preprocessing.fit_scaling(frame, RFM, 0.005)

@@ -285,3 +285,14 @@ def test_too_few_different_customers_are_an_error_that_counts_them(policy):
 def test_no_customers_at_all_are_an_error_too():
     with pytest.raises(NotEnoughCustomers, match="0 different customers"):
         diagnosed(np.empty((0, 3)), POLICY)
+
+
+def test_where_the_gap_finds_no_groups_the_reason_says_so():
+    one_group = np.random.default_rng(1).normal(0, 1, (300, 3))
+    reason = diagnosed(one_group, POLICY)["reason"].iloc[0]
+    assert reason.endswith("The gap statistic alone finds no groups at all (k = 1).")
+
+
+def test_of_a_mixture_which_has_no_gap_the_reason_says_nothing_of_it():
+    reason = diagnosed(np.random.default_rng(1).normal(0, 1, (300, 3)), replace(POLICY, algorithm="gaussian_mixture"))
+    assert "gap" not in reason["reason"].iloc[0]
