@@ -6,3 +6,7 @@ Belongs here: the base of every error that a user can mend. Each stage raises a 
 
 class PipelineError(Exception):
     """Something a user can mend; the message is complete and needs no traceback."""
+
+
+class TransientFault(PipelineError):
+    """A fault that may pass by itself, such as a lost connection: worth trying again, unlike bad data."""

@@ -1,0 +1,1 @@
+"""Sensors: what is looked for between the nights, one module per thing looked for."""
