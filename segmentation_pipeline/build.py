@@ -37,7 +37,11 @@ from segmentation_pipeline.resources.model_store import ModelStore
 from segmentation_pipeline.resources.reports import ReportFolder
 from segmentation_pipeline.resources.sources.files import FileSource
 from segmentation_pipeline.resources.stretches import Stretches
+from segmentation_pipeline.sensors.drift import drift
+from segmentation_pipeline.sensors.new_data import new_data
 from segmentation_pipeline.settings import Settings, load_configured
+
+SEGMENTS = dg.AssetKey("customer_segments")
 
 
 def build_definitions(settings: Settings | None = None, overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
@@ -54,7 +58,8 @@ def build_definitions(settings: Settings | None = None, overrides: Mapping[str, 
     return dg.Definitions(
         assets=build_assets(settings),
         jobs=[jobs.nightly_refresh, jobs.refit_model],
-        schedules=[schedules.nightly(settings)],
+        schedules=[schedules.nightly(settings), schedules.refit(settings)],
+        sensors=[new_data(settings), drift(settings)],
         resources={**build_resources(settings), **(overrides or {})},
         executor=dg.in_process_executor,
     )
@@ -107,11 +112,12 @@ def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         reporting.segment_report,
         quality.quality_report,
     ]
-    days = calendar(settings)
+    days, deadline = calendar(settings), schedules.deadline(settings)
 
     def furnished(spec: dg.AssetSpec) -> dg.AssetSpec:
         return spec.replace_attributes(
             owners=OWNERS,
+            freshness_policy=deadline if spec.key == SEGMENTS else None,
             code_version=LOGIC_VERSION,
             partitions_def=days if spec.partitions_def else None,
             tags={**spec.tags, "stage": spec.group_name or ""},

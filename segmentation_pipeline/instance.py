@@ -16,6 +16,21 @@ telemetry:
   enabled: false
 nux:
   enabled: false
+# One run at a time writes to the lake; the others wait in the queue, where the UI shows them.
+concurrency:
+  pools:
+    granularity: run
+    default_limit: 1
+# Whether customer_segments is there in time is watched, and a run whose process has died is noticed and tried again;
+# a run that failed for a reason of its own is not.
+freshness:
+  enabled: true
+run_monitoring:
+  enabled: true
+run_retries:
+  enabled: true
+  max_retries: 2
+  retry_on_asset_or_op_failure: false
 # Dagster's own SQLite event log with one pooled connection and one transaction per batch: a run over a year of days
 # writes thousands of events. Remove these lines for the stock storage; the rows are the same.
 event_log_storage:

@@ -16,6 +16,9 @@ DAY_TAG = "dagster/partition"
 FIRST_DAY_TAG = "dagster/asset_partition_range_start"
 LAST_DAY_TAG = "dagster/asset_partition_range_end"
 
+# Whatever writes to the lake or the reports; instance.py limits it to one run at a time.
+POOL = "lake"
+
 # Assets are declared on this open calendar; build.py puts the shop's own in its place.
 DAYS = dg.DailyPartitionsDefinition(start_date="1970-01-01")
 
@@ -48,6 +51,13 @@ def days_of_run(tags: Mapping[str, str]) -> list[date]:
         return []
     first, last = (date.fromisoformat(tags[tag]) for tag in (FIRST_DAY_TAG, LAST_DAY_TAG))
     return [first + timedelta(days=number) for number in range((last - first).days + 1)]
+
+
+def tags_of_days(first: date, last: date) -> dict[str, str]:
+    """The tags of a run that covers these days."""
+    if first == last:
+        return {DAY_TAG: first.isoformat()}
+    return {FIRST_DAY_TAG: first.isoformat(), LAST_DAY_TAG: last.isoformat()}
 
 
 def days_of(context: dg.AssetExecutionContext) -> list[date]:

@@ -80,9 +80,9 @@ def plan(settings: Settings, freshness: Freshness, models: ModelStore, as_of: da
     if touched == returned == [as_of] and has_model:
         return [PlannedRun("nightly_refresh", (*TRANSACTIONS, *RETURNS, *FEATURES, *SEGMENTS, *QUALITY), as_of, as_of)]
     if touched == returned:
-        runs = _by_stretch((*TRANSACTIONS, *RETURNS), touched)
+        runs = by_stretch((*TRANSACTIONS, *RETURNS), touched)
     else:
-        runs = [*_by_stretch(TRANSACTIONS, touched), *_by_stretch(RETURNS, returned)]
+        runs = [*by_stretch(TRANSACTIONS, touched), *by_stretch(RETURNS, returned)]
     if snapshot and has_model:
         runs.append(PlannedRun("nightly_refresh", (*FEATURES, *SEGMENTS, *QUALITY), as_of, as_of))
     elif snapshot:
@@ -97,10 +97,11 @@ def quality_run(day: date) -> PlannedRun:
     return PlannedRun("nightly_refresh", QUALITY, day, day)
 
 
-def _by_stretch(assets: tuple[str, ...], days: Sequence[date]) -> list[PlannedRun]:
+def by_stretch(assets: tuple[str, ...], days: Sequence[date], gap_days: int = GAP_DAYS) -> list[PlannedRun]:
+    """Runs of assets over days: days that are at most `gap_days` apart are run as one, with those between them."""
     stretches: list[tuple[date, date]] = []
     for day in days:
-        if stretches and (day - stretches[-1][1]).days <= GAP_DAYS:
+        if stretches and (day - stretches[-1][1]).days <= gap_days:
             stretches[-1] = (stretches[-1][0], day)
         else:
             stretches.append((day, day))

@@ -32,9 +32,12 @@ def feature_exploration(
     described = tuple(dict.fromkeys((*RFM, *model.features)))
     parts = []
     with engine.held(rfm_features) as features:
-        for day in days:
-            of_day = features.filter(_.date == ibis.literal(day))
-            sampled = engine.to_pandas(preprocessing.sample(of_day, model.sample_rows, model.seed))
+
+        def sample(day: date) -> ir.Table:
+            of_day = features.filter(_.date == ibis.literal(day)).select("customer_id", *described)
+            return preprocessing.sample(of_day, model.sample_rows, model.seed)
+
+        for day, sampled in engine.each_day_to_pandas(sample, days):
             if len(sampled):
                 scalings = preprocessing.fit_scaling(sampled, described, model.winsor_share)
                 parts.append(exploration.explore(sampled, scalings, day))

@@ -3,7 +3,7 @@
 Belongs here: `customer_orders`, `customer_returns`, `rfm_features`. Does not: how they are computed (core/).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 
 import dagster as dg
@@ -12,7 +12,7 @@ import ibis.expr.types as ir
 from segmentation_pipeline.assets.gated import gated
 from segmentation_pipeline.core import orders, returns, rfm
 from segmentation_pipeline.partitions import history, window
-from segmentation_pipeline.resources.engine import DuckDBEngine
+from segmentation_pipeline.resources.engine import DuckDBEngine, OfDay
 from segmentation_pipeline.settings import Settings
 
 
@@ -50,16 +50,15 @@ def customer_returns(
     reads={"customer_orders": lambda _settings: history(), "customer_returns": lambda _settings: history()},
 )
 def rfm_features(
-    days: Sequence[date],
     customer_orders: ir.Table,
     customer_returns: ir.Table,
     engine: dg.ResourceParam[DuckDBEngine],
     settings: dg.ResourceParam[Settings],
-) -> Iterator[Mapping[date, ir.Table]]:
+) -> Iterator[OfDay]:
     """Recency, frequency and monetary value per customer, as known at the end of the day.
 
     Backfilling an old day gives exactly what the night of that day would have given.
     """
     measure, recent_days = settings.source.measure, settings.rfm.recent_days
     with engine.held(customer_orders) as known, engine.held(customer_returns) as given_back:
-        yield {day: rfm.rfm_features(known, given_back, day, measure, recent_days) for day in days}
+        yield lambda day: rfm.rfm_features(known, given_back, day, measure, recent_days)

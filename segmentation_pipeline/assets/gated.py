@@ -3,10 +3,10 @@
 Belongs here: what an asset's declaration and its stage's checks become in Dagster. Does not: the assets themselves, the
 gate (checks/gate.py).
 
-An asset's function returns what it made, an expression, a small frame or one expression per day. One that holds
-something open while its rows are written yields it instead, once, as a context manager does. It is called for one
-stretch of the run's days after another: `days` tells which, and of the tables that it reads day by day it is handed
-those days alone.
+An asset's function returns what it made: an expression, a small frame, or a function that gives each day's expression.
+One that holds something open while its rows are written yields it instead, once, as a context manager does. It is
+called for one stretch of the run's days after another: `days` tells which, and of the tables that it reads day by day it
+is handed those days alone.
 """
 
 import inspect
@@ -20,13 +20,14 @@ from typing import Any
 import dagster as dg
 import ibis.expr.types as ir
 
+from segmentation_pipeline.assets.retrying import retrying
 from segmentation_pipeline.checks.gate import Gate, Recipe
 from segmentation_pipeline.checks.results import check_spec
 from segmentation_pipeline.checks.stages import STAGES, Tables
 from segmentation_pipeline.checks.suites import Suites
-from segmentation_pipeline.partitions import DAYS, days_of
+from segmentation_pipeline.partitions import DAYS, POOL, days_of
 from segmentation_pipeline.resources.lake import Rows
-from segmentation_pipeline.settings import Settings
+from segmentation_pipeline.settings import Schedule, Settings
 
 INPUTS = "lake_inputs"
 
@@ -65,10 +66,11 @@ class GatedAsset:
             ins={name: self._read(name, settings) for name in tables},
             deps=self.deps,
             group_name=self.group,
+            pool=POOL,
             partitions_def=DAYS if self.is_daily else None,
             backfill_policy=dg.BackfillPolicy.single_run() if self.is_daily else None,
             check_specs=[check_spec(self.name, each) for each in suites[self.name]],
-        )(self._compute())
+        )(self._compute(settings.schedule))
 
     def _read(self, name: str, settings: Settings) -> dg.AssetIn:
         mapping = self.reads[name](settings) if name in self.reads else None
@@ -82,7 +84,7 @@ class GatedAsset:
     def _tables(self) -> list[str]:
         return [name for name, each in self._parameters.items() if each.annotation is ir.Table]
 
-    def _compute(self) -> Callable[..., Any]:
+    def _compute(self, schedule: Schedule) -> Callable[..., Any]:
         stage = STAGES[self.name]
         same_day = [name for name in self._tables if name not in self.reads]
         function = contextmanager(self.function) if inspect.isgeneratorfunction(self.function) else self._returned
@@ -93,11 +95,12 @@ class GatedAsset:
                 yield made if len(self.outs) > 1 else {self.name: made}
 
         def compute(context: dg.AssetExecutionContext, gate: dg.ResourceParam[Gate], **given: Any) -> Iterator[Any]:
-            if not self.is_daily:
-                yield from gate.table(context, stage, self.function(**given))
-                return
-            recipe = Recipe({name: given[name] for name in self._tables}, same_day, partial(make, given))
-            yield from gate.days(context, stage, days_of(context), recipe)
+            with retrying(context, schedule):
+                if self.is_daily:
+                    recipe = Recipe({name: given[name] for name in self._tables}, same_day, partial(make, given))
+                    yield from gate.days(context, stage, days_of(context), recipe)
+                else:
+                    yield from gate.table(context, stage, partial(self.function, **given))
 
         own = [each for name, each in self._parameters.items() if name != "days"]
         first = list(inspect.signature(compute).parameters.values())[:2]

@@ -10,7 +10,7 @@ import dagster as dg
 import pandas as pd
 
 from segmentation_pipeline.checks.suites import suites
-from segmentation_pipeline.partitions import DAYS, days_of
+from segmentation_pipeline.partitions import DAYS, POOL, days_of
 from segmentation_pipeline.reporting import metadata
 from segmentation_pipeline.reporting.quality_data import QualityData
 from segmentation_pipeline.resources.ledger import QualityLedger
@@ -25,6 +25,7 @@ NOT_DRAWN = "Not drawn: the run covered many days, and the page of the last one 
 @dg.asset(
     group_name="reporting",
     partitions_def=DAYS,
+    pool=POOL,
     deps=["raw_transactions", "clean_transactions", "customer_returns", "rfm_features", "segment_profiles"],
     backfill_policy=dg.BackfillPolicy.single_run(),
     output_required=False,

@@ -17,7 +17,7 @@ from segmentation_pipeline.checks.profiles import profile_of_cleaning
 from segmentation_pipeline.core import rfm_groups, schema
 from segmentation_pipeline.core.clustering import preprocessing
 from segmentation_pipeline.core.profiling import clean
-from segmentation_pipeline.partitions import DAYS, days_of, history, window
+from segmentation_pipeline.partitions import DAYS, POOL, days_of, history, window
 from segmentation_pipeline.reporting import metadata
 from segmentation_pipeline.reporting.data import ReportData
 from segmentation_pipeline.resources.engine import DuckDBEngine
@@ -38,6 +38,7 @@ NOT_DRAWN = (
 @dg.asset(
     group_name="reporting",
     partitions_def=DAYS,
+    pool=POOL,
     deps=[
         "segmentation_model",
         dg.AssetDep("clean_transactions", partition_mapping=history()),

@@ -4,7 +4,7 @@ Belongs here: `customer_segments`, `segment_migration`, `segment_drift`, `segmen
 (core/clustering/scoring.py), comparing days (core/migration.py), measuring drift (core/drift.py).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 
 import dagster as dg
@@ -18,6 +18,8 @@ from segmentation_pipeline.core import drift, migration, profiles, rfm, schema
 from segmentation_pipeline.core.clustering import scoring
 from segmentation_pipeline.partitions import history
 from segmentation_pipeline.resources.engine import DuckDBEngine
+from segmentation_pipeline.resources.freshness import Freshness
+from segmentation_pipeline.resources.lake import Lake
 from segmentation_pipeline.resources.model_store import ModelStore
 from segmentation_pipeline.settings import Settings
 
@@ -35,36 +37,58 @@ def customer_segments(rfm_features: ir.Table, models: dg.ResourceParam[ModelStor
     group="segments",
     kinds={"parquet", "duckdb", "gold"},
     reads={"customer_orders": lambda _settings: history(), "customer_returns": lambda _settings: history()},
-    deps=MODEL,
+    deps=(*MODEL, dg.AssetDep("rfm_features", partition_mapping=history())),
 )
 def segment_migration(
     days: Sequence[date],
     customer_segments: ir.Table,
     customer_orders: ir.Table,
     customer_returns: ir.Table,
-    engine: dg.ResourceParam[DuckDBEngine],
+    lake: dg.ResourceParam[Lake],
+    freshness: dg.ResourceParam[Freshness],
     models: dg.ResourceParam[ModelStore],
     settings: dg.ResourceParam[Settings],
-) -> Iterator[Mapping[date, ir.Table]]:
+) -> Iterator[ir.Table]:
     """Customers and revenue from segment to segment since an earlier day, both days scored by the same model.
 
-    The earlier day's features are computed anew from orders and returns, as known at its end, so it need not be in the
-    lake. A day too early to have one compares with nothing and has no rows.
+    The earlier day's features are those in the lake, or, where they are not there or were made from something else since,
+    computed anew from orders and returns. A day too early to have one compares with nothing and has no rows.
     """
-    back = timedelta(days=settings.migration.days)
-    versions = _versions(customer_segments, engine)
-    with engine.held(customer_orders) as orders, engine.held(customer_returns) as returns:
+    back = settings.migration.days
+    versions = _versions(customer_segments, lake.engine)
+    earlier = {
+        day - timedelta(days=back): version
+        for day, version in versions.items()
+        if day in days and day - timedelta(days=back) >= settings.start_date
+    }
+    if not earlier:
+        yield ibis.memtable([], schema=schema.SEGMENT_MIGRATION.ibis_schema)
+        return
+    stored = freshness.standing("rfm_features", list(earlier))
+    with lake.engine.held(customer_orders) as orders, lake.engine.held(customer_returns) as returns:
 
-        def moved(day: date) -> ir.Table:
-            earlier, version = day - back, versions.get(day)
-            if version is None or earlier < settings.start_date:
-                return ibis.memtable([], schema=schema.SEGMENT_MIGRATION.ibis_schema)
-            known = rfm.rfm_features(orders, returns, earlier, settings.source.measure, settings.rfm.recent_days)
-            before = scoring.customer_segments(known, models.load(version), version)
-            after = customer_segments.filter(_.date == ibis.literal(day))
-            return migration.segment_migration(before, after, earlier, settings.migration.inactive_days)
+        def features(of: Sequence[date]) -> ir.Table:
+            standing = [day for day in of if day in stored]
+            anew = [
+                rfm.rfm_features(orders, returns, day, settings.source.measure, settings.rfm.recent_days)
+                for day in of
+                if day not in stored
+            ]
+            return ibis.union(*([lake.read(schema.RFM_FEATURES, standing)] if standing else []), *anew)
 
-        yield {day: schema.SEGMENT_MIGRATION.conform(moved(day)) for day in days}
+        before = ibis.union(
+            *(
+                scoring.customer_segments(
+                    features([day for day, scored_by in earlier.items() if scored_by == version]),
+                    models.load(version),
+                    version,
+                )
+                for version in sorted(set(earlier.values()))
+            )
+        )
+        compared = [day + timedelta(days=back) for day in earlier]
+        after = customer_segments.filter(_.date.isin(compared))
+        yield migration.segment_migration(before, after, back, settings.migration.inactive_days)
 
 
 @gated(group="segments", kinds={"parquet", "duckdb"}, deps=MODEL)

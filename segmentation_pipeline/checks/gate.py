@@ -136,6 +136,7 @@ class Gate:
         """
         self._judge.start()
         with ExitStack() as stack:
+            stack.enter_context(self._lake.exclusively(f"run {context.run.run_id}", context.log.info))
             staged = self._staged(stage, days, recipe, stack)
             measured = self._measured(stage, days, recipe, staged)
             verdicts = self._judged(stage, _with_columns(measured, staged))
@@ -152,16 +153,21 @@ class Gate:
         if held_back:
             raise _closed(stage, verdicts, sorted(held_back))
 
-    def table(self, context: dg.AssetExecutionContext, stage: Stage, candidate: Candidate) -> Events:
+    def table(self, context: dg.AssetExecutionContext, stage: Stage, make: Callable[[], Candidate]) -> Events:
         """Let through a table without days, or keep the one before it; as `days` does."""
-        columns = ", ".join(name for name in stage.writes[0].names if name in candidate.frame)
-        verdicts = self._judge.judge(stage.asset, self._suites[stage.asset], candidate.frame.assign(columns=columns))
-        self._ledger.append(context.run.run_id, results.ledger_rows(stage.asset, verdicts))
-        if not any(verdict.is_critical for verdict in verdicts):
-            yield dg.MaterializeResult(asset_key=stage.asset, metadata=candidate.publish())
+        with self._lake.exclusively(f"run {context.run.run_id}", context.log.info):
+            candidate = make()
+            columns = ", ".join(name for name in stage.writes[0].names if name in candidate.frame)
+            found = candidate.frame.assign(columns=columns)
+            verdicts = self._judge.judge(stage.asset, self._suites[stage.asset], found)
+            self._ledger.append(context.run.run_id, results.ledger_rows(stage.asset, verdicts))
+            is_let_through = not any(verdict.is_critical for verdict in verdicts)
+            shown = candidate.publish() if is_let_through else {}
+        if is_let_through:
+            yield dg.MaterializeResult(asset_key=stage.asset, metadata=shown)
         for verdict in verdicts:
             yield results.check_result(stage.asset, verdict, {})
-        if any(verdict.is_critical for verdict in verdicts):
+        if not is_let_through:
             raise _closed(stage, verdicts, [])
 
     def _staged(self, stage: Stage, days: Sequence[date], recipe: Recipe, stack: ExitStack) -> dict[str, Staged]:

@@ -4,11 +4,13 @@ Belongs here: limits, the session's time zone, running expressions, streaming th
 Does not: where files belong and when they become visible (lake.py), expressions (core/).
 """
 
+import re
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from datetime import date
 from functools import cached_property
+from typing import TypeAlias
 
 import ibis
 import ibis.expr.types as ir
@@ -25,6 +27,14 @@ from segmentation_pipeline.settings import Engine as EngineSettings
 # Columns that the engine can add to the rows it reads; a source may well have a column `filename` of its own.
 FILE_COLUMN = "__file"
 ROW_COLUMN = "file_row_number"
+
+# An expression that is the same for every day but for the dates in it.
+OfDay: TypeAlias = Callable[[date], ir.Table]
+
+# The day such an expression is compiled for, far from any day of a shop, and how dates look in what comes out.
+STAND_IN = date(8000, 1, 1)
+REACH_YEARS = 20
+DATE_IN_SQL = re.compile(r"MAKE_DATE\((\d+), (\d+), (\d+)\)")
 
 
 class DuckDBEngine:
@@ -75,7 +85,8 @@ class DuckDBEngine:
 
     def write(self, table: ir.Table, layout: schema.Table, file: UPath) -> None:
         """Stream an expression into one file, sorted by the table's key."""
-        parquet.write_file(self._stream(table, layout.key), _arrow_schema(layout), file)
+        with closing(self._stream(table, layout.key)) as rows:
+            parquet.write_file(rows, _arrow_schema(layout), file)
 
     def write_days(self, table: ir.Table, layout: schema.Table, files: Mapping[date, UPath]) -> None:
         """Stream an expression into one file per day, each sorted by the table's key; a day without rows gets an empty one.
@@ -86,17 +97,51 @@ class DuckDBEngine:
             files: Where each day goes; the days follow each other without a gap.
         """
         within = table.filter(_.date.between(ibis.literal(min(files)), ibis.literal(max(files))))
-        rows = self._stream(within, ("date", *layout.key))
-        parquet.write_by_day(rows, _arrow_schema(layout), files, self._settings.threads)
+        with closing(self._stream(within, ("date", *layout.key))) as rows:
+            parquet.write_by_day(rows, _arrow_schema(layout), files, self._settings.threads)
 
-    def _stream(self, table: ir.Table, key: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    def write_each_day(self, of_day: OfDay, layout: schema.Table, files: Mapping[date, UPath]) -> None:
+        """Likewise, of an expression for each day, whose rows are all of that day."""
+        with closing(self._run(*self._each_day(of_day, layout.key, list(files)))) as rows:
+            parquet.write_by_day(rows, _arrow_schema(layout), files, self._settings.threads)
+
+    def each_day_to_pandas(self, of_day: OfDay, days: Sequence[date]) -> Iterator[tuple[date, pd.DataFrame]]:
+        """Run an expression for each day, whose result is small."""
+        for day, sql in zip(days, self._each_day(of_day, (), days), strict=True):
+            yield day, self.connection.con.sql(sql).to_arrow_table().to_pandas()
+
+    def _each_day(self, of_day: OfDay, key: Sequence[str], days: Sequence[date]) -> list[str]:
+        """An expression as SQL for each day. It is compiled once, which takes longer than to run it on a small shop."""
+        compiled = self._sql(of_day(STAND_IN), key)
+        return [_on(day, compiled) for day in days]
+
+    def _stream(self, table: ir.Table, key: Sequence[str]) -> Generator[pa.RecordBatch]:
         """The sorted rows, batch by batch; the sort spills what does not fit."""
-        yield from self.connection.con.sql(self._sql(table, key)).to_arrow_reader(parquet.ROWS_PER_GROUP)
+        return self._run(self._sql(table, key))
+
+    def _run(self, *queries: str) -> Generator[pa.RecordBatch]:
+        """The rows of one query after the other. Close it: the connection does nothing else while rows are to come."""
+        for sql in queries:
+            with closing(self.connection.con.sql(sql).to_arrow_reader(parquet.ROWS_PER_GROUP)) as reader:
+                yield from reader
 
     def _sql(self, table: ir.Table, key: Sequence[str]) -> str:
         ordered = table.order_by(*key) if key else table
         self.connection._register_in_memory_tables(ordered)
         return str(ibis.to_sql(ordered, dialect="duckdb"))
+
+
+def _on(day: date, compiled: str) -> str:
+    """SQL compiled for the stand-in day, for another: dates near the stand-in are as far from `day`, others stay."""
+
+    def moved(match: re.Match[str]) -> str:
+        year, month, number = map(int, match.groups())
+        if abs(year - STAND_IN.year) > REACH_YEARS:
+            return match.group()
+        shifted = day + (date(year, month, number) - STAND_IN)
+        return f"MAKE_DATE({shifted.year}, {shifted.month}, {shifted.day})"
+
+    return DATE_IN_SQL.sub(moved, compiled)
 
 
 def _arrow_schema(layout: schema.Table) -> pa.Schema:

@@ -25,6 +25,7 @@ LOGIC_VERSION = "3"
 WHOLE_HISTORY = -1
 MODEL_IN_FORCE = "model in force"
 REPORT = "segment_report"
+RAW = "raw_transactions"
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,18 @@ class Freshness:
     def stale(self, asset: str, days: Sequence[date], expected: Mapping[str, Mapping[date, str]]) -> list[date]:
         """Days of an asset that are not in the lake, or were made from something else; see `expected`."""
         return [day for day in days if self._stored(asset, day) != expected[asset][day]]
+
+    def touched(self, days: Sequence[date]) -> list[date]:
+        """Days whose raw rows are not those that the source has now, of those that have rows or are in the lake."""
+        expected = self.made_from(RAW, days)
+        known, files = set(self._lake.days(RAW)), self._source.files()
+        held = {day for day in days if day in known or any(file.holds(day) for file in files)}
+        return [day for day in days if day in held and self._lake.inputs(RAW, day) != expected[day]]
+
+    def standing(self, asset: str, days: Sequence[date]) -> set[date]:
+        """Days of an asset that are in the lake, made from what stands there now."""
+        made_from = self.made_from(asset, days)
+        return {day for day in days if self._stored(asset, day) == made_from[day]}
 
     def _stored(self, asset: str, day: date) -> str | None:
         return self._reports.inputs(day) if asset == REPORT else self._lake.inputs(asset, day)

@@ -15,12 +15,13 @@ import json
 import shutil
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import ibis
@@ -32,7 +33,8 @@ from upath import UPath
 
 from segmentation_pipeline.core import schema
 from segmentation_pipeline.errors import PipelineError
-from segmentation_pipeline.resources.engine import DuckDBEngine
+from segmentation_pipeline.resources.engine import DuckDBEngine, OfDay
+from segmentation_pipeline.resources.lock import exclusively
 
 PART = "part-0.parquet"
 NOTE = "partition.jsonl"
@@ -46,7 +48,7 @@ class MissingPartitions(PipelineError):
 
 
 Profile: TypeAlias = Mapping[str, Any]
-Rows: TypeAlias = ir.Table | pd.DataFrame | Mapping[date, ir.Table]
+Rows: TypeAlias = ir.Table | pd.DataFrame | OfDay
 
 
 @dataclass(frozen=True)
@@ -124,13 +126,17 @@ class Lake:
             )
         return self.engine.read_parquet([self.file(layout.asset, day) for day in days])
 
+    def exclusively(self, owner: str, tell: Callable[[str], None]) -> AbstractContextManager[None]:
+        """Keep other processes from writing to the lake for the length of a block; see `lock.exclusively`."""
+        return exclusively(Path(str(self.root)), owner, tell)
+
     @contextmanager
     def staged(self, layout: schema.Table, rows: Rows, days: Sequence[date] | None = None) -> Iterator[Staged]:
         """Write rows where no reader looks, to be published or, at the end of the block, forgotten.
 
         Args:
             layout: The table's description.
-            rows: One expression or small frame for all days, or one expression for each.
+            rows: One expression or small frame for all days, or one that is called with each day.
             days: The days to write, each with all its rows; None for an asset without days.
         """
         with self._staging() as folder:
@@ -139,9 +145,8 @@ class Lake:
                 self.engine.write(_expression(rows, layout), layout, folder / PART)
             else:
                 by_day = {day: folder / f"{day.isoformat()}.parquet" for day in days}
-                if isinstance(rows, Mapping):
-                    for day, file in by_day.items():
-                        self.engine.write_days(rows[day], layout, {day: file})
+                if callable(rows):
+                    self.engine.write_each_day(rows, layout, by_day)
                 else:
                     self.engine.write_days(_expression(rows, layout), layout, by_day)
                 files = {day: file for day, file in by_day.items()}  # noqa: C416 - dict() would keep the keys' type

@@ -15,6 +15,7 @@ from segmentation_pipeline.settings.loading import (
 )
 from segmentation_pipeline.settings.model import Drift, Feature, Migration, Model
 from segmentation_pipeline.settings.quality import OwnExpectation, Quality, Severity
+from segmentation_pipeline.settings.schedule import Schedule
 from segmentation_pipeline.settings.section import Section
 from segmentation_pipeline.settings.shop import (
     NUMBERS,
@@ -22,7 +23,6 @@ from segmentation_pipeline.settings.shop import (
     Columns,
     Engine,
     Rfm,
-    Schedule,
     Settings,
     Source,
 )

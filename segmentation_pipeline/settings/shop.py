@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from segmentation_pipeline.settings.model import Drift, Migration, Model
 from segmentation_pipeline.settings.quality import Quality
+from segmentation_pipeline.settings.schedule import Schedule
 from segmentation_pipeline.settings.section import Section
 
 VARIABLE_PREFIX = "SEGMENTATION_"
@@ -184,15 +185,6 @@ class Rfm(Section):
     recent_days: Annotated[int, Field(ge=1, le=3650)] = Field(
         90, description="How many days up to the as-of day count as recent, in recent_revenue and its share."
     )
-
-
-class Schedule(Section):
-    """When the night's run starts, in the shop's time zone."""
-
-    hour: Annotated[int, Field(ge=0, le=23)] = 3
-    """Hour of the night's run."""
-    minute: Annotated[int, Field(ge=0, le=59)] = 0
-    """Minute of the night's run."""
 
 
 class Settings(BaseSettings):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from segmentation_pipeline.core import migration, naming, schema
 
 BEFORE, AFTER = date(2011, 5, 1), date(2011, 6, 1)
+DAYS_BACK = (AFTER - BEFORE).days
 INACTIVE_DAYS = 90
 NAMES = {naming.NET_ZERO_ID: naming.NET_ZERO, 1: "Best", 2: "Rest", 3: "Third"}
 PAIR = ["from_segment_id", "from_segment", "to_segment_id", "to_segment"]
@@ -54,7 +55,7 @@ def _row(day, customer, segment_id, recency_days, monetary):
 def flows(prepared):
     def results(given):
         before, after = (given.filter(given.date == day) for day in (BEFORE, AFTER))
-        return {"flows": migration.segment_migration(before, after, BEFORE, INACTIVE_DAYS).order_by(PAIR)}
+        return {"flows": migration.segment_migration(before, after, DAYS_BACK, INACTIVE_DAYS).order_by(PAIR)}
 
     run = prepared(schema.CUSTOMER_SEGMENTS, results)
     return lambda rows: run(rows, "flows")[0]

@@ -8,6 +8,7 @@ import pytest
 from segmentation_pipeline.core import migration, naming, schema
 
 BEFORE, AFTER = date(2011, 5, 1), date(2011, 6, 1)
+DAYS_BACK = (AFTER - BEFORE).days
 INACTIVE_DAYS = 90
 NAMES = {0: naming.NET_ZERO, 1: "Best", 2: "Rest", -1: migration.NEW, -2: migration.GONE}
 
@@ -42,7 +43,7 @@ def flows(engine, snapshot):
 
     def run(before, after, inactive_days=INACTIVE_DAYS):
         found = engine.to_pandas(
-            migration.segment_migration(snapshot(BEFORE, before), snapshot(AFTER, after, 2), BEFORE, inactive_days)
+            migration.segment_migration(snapshot(BEFORE, before), snapshot(AFTER, after, 2), DAYS_BACK, inactive_days)
         )
         assert not found.duplicated(["from_segment_id", "to_segment_id"]).any()
         return {(row["from_segment_id"], row["to_segment_id"]): row for row in found.to_dict("records")}
@@ -127,12 +128,12 @@ def test_before_the_first_customer_everyone_is_new(flows):
 def test_two_days_of_one_table_can_be_compared(engine, snapshot):
     both = snapshot(BEFORE, [("ann", 1, 5, 100)]).union(snapshot(AFTER, [("ann", 2, 36, 100)]))
     before, after = (both.filter(both.date == day) for day in (BEFORE, AFTER))
-    found = engine.to_pandas(migration.segment_migration(before, after, BEFORE, INACTIVE_DAYS))
+    found = engine.to_pandas(migration.segment_migration(before, after, DAYS_BACK, INACTIVE_DAYS))
     assert found[["from_segment_id", "to_segment_id", "customers"]].to_numpy().tolist() == [[1, 2, 1]]
 
 
 def test_columns_and_their_types(snapshot):
-    found = migration.segment_migration(snapshot(BEFORE, []), snapshot(AFTER, []), BEFORE, INACTIVE_DAYS)
+    found = migration.segment_migration(snapshot(BEFORE, []), snapshot(AFTER, []), DAYS_BACK, INACTIVE_DAYS)
     assert {name: str(type_).removeprefix("!") for name, type_ in found.schema().items()} == {
         "date": "date",
         "compared_with": "date",

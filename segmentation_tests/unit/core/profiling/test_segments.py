@@ -152,7 +152,9 @@ def moves(engine, table_of):
 
     def run(before, after):
         snapshots = (table_of(schema.CUSTOMER_SEGMENTS, scored) for scored in (before, after))
-        return engine.to_pandas(migration.segment_migration(*snapshots, BEFORE, 180)).to_dict("records")
+        return engine.to_pandas(migration.segment_migration(*snapshots, (DAYS[0] - BEFORE).days, 180)).to_dict(
+            "records"
+        )
 
     return run
 

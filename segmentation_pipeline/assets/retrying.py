@@ -1,0 +1,46 @@
+"""Retrying: a step that meets a fault which may pass by itself is tried again, and no other.
+
+Belongs here: which faults those are, and what becomes of them in Dagster. Does not: noticing them (resources/).
+"""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+
+from segmentation_pipeline.errors import TransientFault
+from segmentation_pipeline.settings import Schedule
+
+# Of file systems that are reached over a network, and of the network itself.
+PASSING = {
+    errno.EAGAIN,
+    errno.EBUSY,
+    errno.EHOSTUNREACH,
+    errno.ENETUNREACH,
+    errno.ESTALE,
+    errno.ETIMEDOUT,
+}
+
+
+@contextmanager
+def retrying(context: dg.AssetExecutionContext, schedule: Schedule) -> Iterator[None]:
+    """Ask Dagster to try the step again, later and later, if the block meets a fault that may pass by itself.
+
+    Raises:
+        dagster.RetryRequested: It did. After `schedule.max_retries` the run fails, with the fault as its cause.
+    """
+    try:
+        yield
+    except (TransientFault, OSError) as fault:
+        if not _may_pass(fault):
+            raise
+        wait = schedule.retry_seconds * 2**context.retry_number
+        context.log.warning(f"{fault} This may pass by itself, so the step is tried again.")
+        raise dg.RetryRequested(max_retries=schedule.max_retries, seconds_to_wait=wait) from fault
+
+
+def _may_pass(fault: TransientFault | OSError) -> bool:
+    return isinstance(fault, (TransientFault, ConnectionError, TimeoutError)) or (
+        isinstance(fault, OSError) and fault.errno in PASSING
+    )

@@ -1,0 +1,211 @@
+"""New and late data: what the sensor requests when files come, grow, change and go, and what that leaves in the lake."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import dagster as dg
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from segmentation_pipeline.planning import FEATURES, RETURNS, SEGMENTS, TRANSACTIONS
+from segmentation_pipeline.sensors.new_data import new_data
+from segmentation_tests.integration.live_shop import LiveShop, configure
+
+FIRST, LAST, LATE = date(2025, 7, 1), date(2025, 7, 14), date(2025, 7, 5)
+SNAPSHOTS = [date(2025, 7, 4), date(2025, 7, 9), date(2025, 7, 13), date(2025, 7, 14)]
+MORNING_AFTER = datetime(2025, 7, 15, 8, tzinfo=UTC)
+SNAPSHOT = [*FEATURES, *SEGMENTS]
+
+
+class Daemon:
+    """The sensor, looked at as often as a test wants, with what it remembers."""
+
+    def __init__(self, shop: LiveShop, now: datetime = MORNING_AFTER) -> None:
+        self.shop = shop
+        self.sensor = new_data(shop.settings, now=lambda: now)
+        self.cursor: str | None = None
+
+    def tick(self) -> list[dg.RunRequest] | str:
+        """One evaluation, by Dagster: the runs requested, or why there are none."""
+        self.shop.started()
+        names = ("source", "freshness", "lake")
+        context = dg.build_sensor_context(
+            self.shop.instance,
+            self.cursor,
+            resources={name: self.shop.resources[name] for name in names},
+            definitions=self.shop.definitions,
+            sensor_name=self.sensor.name,
+        )
+        found = self.sensor.evaluate_tick(context)
+        self.cursor = found.cursor
+        return found.run_requests or found.skip_message
+
+    def until_settled(self) -> list[list[tuple[str, str]]]:
+        """Tick and carry out what is requested until nothing is; of each tick the first asset and days of each run."""
+        requested = []
+        while isinstance(found := self.tick(), list):
+            requested.append([(request.asset_selection[0].path[-1], days_of(request)) for request in found])
+            assert len(requested) < 10
+            self.shop.carry_out(found, self.sensor.name)
+        return requested
+
+
+def days_of(request: dg.RunRequest) -> str:
+    tags = request.tags
+    if "dagster/partition" in tags:
+        return tags["dagster/partition"]
+    return f"{tags['dagster/asset_partition_range_start']} to {tags['dagster/asset_partition_range_end']}"
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two weeks ingested, a model, and snapshots of some days."""
+    file = configure(tmp_path_factory.mktemp("live"), FIRST, LAST)
+    with dg.DagsterInstance.ephemeral() as instance:
+        shop = LiveShop(file, instance)
+        shop.ingested(FIRST, LAST)
+        shop.with_model(LAST)
+        shop.snapshots(SNAPSHOTS)
+    return file
+
+
+@pytest.fixture
+def daemon(done: Path, tmp_path: Path) -> Iterator[Daemon]:
+    """The sensor on a copy of the shop, after a first look that found nothing."""
+    folder = shutil.copytree(done.parent, tmp_path / "shop")
+    with dg.DagsterInstance.ephemeral() as instance:
+        started = Daemon(LiveShop(folder / "shop.yaml", instance))
+        assert started.tick() == f"Nothing in {started.shop.settings.source.path} has changed."
+        yield started
+
+
+def sold(file: Path, day: date, customer: str = "99001", rows: int = 3) -> Path:
+    """A file with lines of a day, of a customer that no other file has."""
+    (model,) = file.parent.glob(f"*{day}*.parquet")
+    lines = pq.read_table(model).to_pandas().head(rows)
+    lines = lines.assign(CustomerID=customer, InvoiceNo=[f"9{customer}{n}" for n in range(rows)], Quantity=2)
+    lines.assign(UnitPrice=1.5, InvoiceDate=pd.Timestamp(f"{day} 12:00")).to_parquet(file)
+    return file
+
+
+def test_a_late_file_changes_its_day_and_then_the_snapshots_after_it_newest_first(daemon):
+    before = daemon.shop.bytes_of((*TRANSACTIONS, *RETURNS, "rfm_features", "customer_segments"))
+    sold(daemon.shop.landing / "late.parquet", LATE)
+    assert daemon.until_settled() == [
+        [("raw_transactions", "2025-07-05")],
+        [("customer_returns", "2025-07-05 to 2025-07-14")],
+        [("rfm_features", "2025-07-14"), ("rfm_features", "2025-07-13"), ("rfm_features", "2025-07-09")],
+    ]
+    after = daemon.shop.bytes_of((*TRANSACTIONS, *RETURNS, "rfm_features", "customer_segments"))
+    assert before.keys() == after.keys()
+    changed = {"/".join(Path(file).parts[-3:-1]) for file in before if before[file] != after[file]}
+    assert changed == {
+        *(f"{asset}/date={LATE}" for asset in ("raw_transactions", "clean_transactions", "customer_orders")),
+        *(f"{asset}/date={day}" for asset in ("rfm_features", "customer_segments") for day in SNAPSHOTS[1:]),
+    }
+
+
+def test_after_late_data_the_lake_is_as_if_the_file_had_come_in_time(daemon, tmp_path):
+    sold(daemon.shop.landing / "late.parquet", LATE)
+    daemon.until_settled()
+    assets = (*TRANSACTIONS, *RETURNS, "rfm_features")
+    anew = shutil.copytree(daemon.shop.landing, tmp_path / "anew" / "landing").parent
+    shutil.copy(daemon.shop.file, anew)
+    in_time = LiveShop(anew / "shop.yaml", daemon.shop.instance)
+    in_time.ingested(FIRST, LAST)
+    for day in SNAPSHOTS:
+        in_time.run(["rfm_features"], day, day)
+
+    def relative(shop):
+        return {Path(file).relative_to(shop.file.parent): data for file, data in shop.bytes_of(assets).items()}
+
+    assert relative(daemon.shop) == relative(in_time)
+
+
+def test_newest_snapshots_come_first_in_the_queue_and_say_why_they_run(daemon):
+    sold(daemon.shop.landing / "late.parquet", LATE)
+    for _step in range(2):
+        daemon.shop.carry_out(daemon.tick(), daemon.sensor.name)
+    requests = daemon.tick()
+    assert [int(request.tags["dagster/priority"]) for request in requests] == [3, 2, 1]
+    assert {request.tags["segmentation/because"] for request in requests} == {
+        "orders or returns of earlier days changed"
+    }
+    assert [key.path[-1] for key in requests[0].asset_selection] == SNAPSHOT
+
+
+def test_a_restarted_daemon_requests_the_same_content_under_the_same_run_keys(daemon):
+    sold(daemon.shop.landing / "late.parquet", LATE)
+    cursor = daemon.cursor
+    (first,) = daemon.tick()
+    daemon.cursor = cursor  # the tick was cut short before Dagster noted it down
+    (again,) = daemon.tick()
+    assert first.run_key == again.run_key
+
+
+def test_nothing_is_requested_while_a_requested_run_is_under_way(daemon):
+    sold(daemon.shop.landing / "late.parquet", LATE)
+    daemon.tick()
+    run = daemon.shop.instance.create_run_for_job(
+        daemon.shop.definitions.resolve_job_def("nightly_refresh"),
+        tags={"dagster/sensor_name": daemon.sensor.name},
+        status=dg.DagsterRunStatus.QUEUED,
+    )
+    assert daemon.tick() == f"Run {run.run_id} is under way; what comes after it is looked for then."
+
+
+def test_a_delivery_that_fails_its_gate_is_requested_once_and_the_reason_stays_in_view(daemon):
+    (file,) = daemon.shop.landing.glob("*2025-07-10*")
+    whole = file.read_bytes()
+    rows = pd.read_parquet(file)
+    pd.concat([rows, rows]).to_parquet(file)
+    assert daemon.until_settled() == [[("raw_transactions", "2025-07-10")]]
+    told = daemon.tick()
+    assert "2025-07-10 was requested before and is still out of date" in told
+    assert daemon.tick() == told
+
+    sold(daemon.shop.landing / "late.parquet", date(2025, 7, 2))
+    assert daemon.until_settled()[0] == [("raw_transactions", "2025-07-02")]  # the other day does not wait
+    file.write_bytes(whole)
+    assert daemon.until_settled() == []  # what stands in the lake was made from this content
+    pd.concat([rows, rows]).to_parquet(file)
+    assert daemon.until_settled() == [[("raw_transactions", "2025-07-10")]]  # and this has come again
+
+
+def test_a_file_delivered_again_with_other_rows_touches_the_days_of_both_versions(daemon):
+    file = sold(daemon.shop.landing / "fix.parquet", date(2025, 7, 6))
+    daemon.until_settled()
+    sold(file, date(2025, 7, 8))
+    touched, *_later = daemon.until_settled()
+    assert touched == [("raw_transactions", "2025-07-06"), ("raw_transactions", "2025-07-08")]
+    assert daemon.tick().startswith("Nothing in")
+
+
+def test_a_file_that_is_only_touched_or_renamed_temporarily_requests_nothing(daemon):
+    (file,) = daemon.shop.landing.glob("*2025-07-10*")
+    file.touch()
+    assert daemon.until_settled() == []
+
+
+def test_rows_of_a_day_that_is_not_over_wait_for_its_end(daemon):
+    today = sold(daemon.shop.landing / "today.parquet", LAST)
+    lines = pd.read_parquet(today).assign(InvoiceDate=pd.Timestamp("2025-07-15 07:00"))
+    lines.to_parquet(today)
+    assert daemon.until_settled() == []
+    tomorrow = Daemon(daemon.shop, datetime(2025, 7, 16, 1, tzinfo=UTC))
+    tomorrow.cursor = daemon.cursor
+    assert tomorrow.until_settled()[0] == [("raw_transactions", "2025-07-15")]
+
+
+def test_the_first_look_at_an_empty_lake_requests_every_delivered_day_in_one_run(tmp_path):
+    with dg.DagsterInstance.ephemeral() as instance:
+        shop = LiveShop(configure(tmp_path, FIRST, LAST), instance)
+        daemon = Daemon(shop)
+        (request,) = daemon.tick()
+    assert days_of(request) == "2025-07-01 to 2025-07-14"
+    assert [key.path[-1] for key in request.asset_selection] == list(TRANSACTIONS)
+    assert json.loads(daemon.cursor)["requests"] == 1
