@@ -109,7 +109,7 @@ class KeptModel:
     """
 
     run_id: str
-    version: int
+    version: str
     as_of: str
     why: str
     at: datetime

@@ -31,7 +31,7 @@ class SentAlerts:
     """
 
     def __init__(self, root: UPath) -> None:
-        self._root = Path(root)
+        self._root = Path(str(root))
 
     @contextmanager
     def alone(self) -> Iterator[None]:

@@ -93,10 +93,9 @@ def _refusal(address: str, body: bytes) -> str | None:
     """Send a body; why it was not taken, or None."""
     headers = {"Content-Type": "application/json; charset=utf-8", "User-Agent": "segmentation-pipeline"}
     try:
-        with build_opener(_NoRedirects).open(
-            Request(address, body, headers, method="POST"), timeout=TIMEOUT_SECONDS
-        ) as answer:
-            return None if HTTPStatus(answer.status).is_success else _status(answer.status)
+        request = Request(address, body, headers, method="POST")
+        with build_opener(_NoRedirects).open(request, timeout=TIMEOUT_SECONDS):
+            return None
     except HTTPError as answer:
         answer.close()
         return _status(answer.code)
