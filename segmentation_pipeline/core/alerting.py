@@ -187,7 +187,7 @@ def _of_gate(run: FailedRun, step: str, told: str, held_back: str) -> Alert:
         id=f"{kind}-{run.run_id}-{step}",
         title=f"A refit did not pass the gate of {step}"
         if kind == "held_back_model"
-        else f"{step}{_of(days)} was held back",
+        else f"Gate closed: {step}{_of(days)}",
         text=told,
         at=run.at,
         asset=step,

@@ -35,10 +35,12 @@ class Webhook:
 
     Args:
         variable: Name of the environment variable that holds the address.
+        timeout_seconds: How long an answer may take.
     """
 
-    def __init__(self, variable: str) -> None:
+    def __init__(self, variable: str, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
         self.variable = variable
+        self._timeout_seconds = timeout_seconds
 
     def require(self) -> None:
         """Make sure that there is an address.
@@ -56,7 +58,8 @@ class Webhook:
             NotDelivered: Nobody answered in time, or the answer was not 2xx. Redirects are not followed: what comes
                 after one is no longer this message.
         """
-        refusal = _refusal(self._address(), json.dumps(message, ensure_ascii=False).encode())
+        body = json.dumps(message, ensure_ascii=False).encode()
+        refusal = _refusal(self._address(), body, self._timeout_seconds)
         if refusal:  # raised here, outside of any except block, so that no error with the address in it is its context
             raise NotDelivered(refusal)
 
@@ -89,12 +92,12 @@ def _is_web_address(address: str) -> bool:
         return False
 
 
-def _refusal(address: str, body: bytes) -> str | None:
+def _refusal(address: str, body: bytes, timeout_seconds: float) -> str | None:
     """Send a body; why it was not taken, or None."""
     headers = {"Content-Type": "application/json; charset=utf-8", "User-Agent": "segmentation-pipeline"}
     try:
         request = Request(address, body, headers, method="POST")
-        with build_opener(_NoRedirects).open(request, timeout=TIMEOUT_SECONDS):
+        with build_opener(_NoRedirects).open(request, timeout=timeout_seconds):
             return None
     except HTTPError as answer:
         answer.close()
@@ -117,7 +120,7 @@ def _status(code: int) -> str:
 def _no_answer(reason: BaseException | str) -> str:
     """Only what the operating system says; other texts may repeat the address or a part of it."""
     if isinstance(reason, TimeoutError):
-        return f"the webhook did not answer within {TIMEOUT_SECONDS} seconds"
+        return "the webhook did not answer in time"
     if isinstance(reason, OSError) and not isinstance(reason, ssl.SSLError) and reason.strerror:
         return f"the webhook could not be reached ({reason.strerror})"
     return f"the webhook could not be reached ({type(reason).__name__})"

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ import pandas as pd
 import pytest
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 from dagster._core.events import JobFailureData, RunFailureReason
+from dagster._core.remote_origin import RemoteJobOrigin
 from dagster._core.scheduler.instigation import TickStatus
 from dagster._core.storage.tags import AUTO_RETRY_RUN_ID_TAG, WILL_RETRY_TAG
 from dagster._core.workspace.context import WorkspaceProcessContext
@@ -103,9 +105,11 @@ class Shop:
     def refit(self) -> None:
         execute(self.definitions, self.instance, [PlannedRun("refit_model", MODEL)], GOOD, verbose=False)
 
-    def tick(self, cursor: str | None = None, now: datetime | None = None) -> SensorExecutionData:
+    def tick(
+        self, cursor: str | None = None, now: datetime | None = None, webhook: Webhook | None = None
+    ) -> SensorExecutionData:
         """One evaluation of the sensor, as the daemon does it."""
-        sensor = alert_sensor(self.settings, Webhook(VARIABLE), lambda: now or datetime.now(UTC))
+        sensor = alert_sensor(self.settings, webhook or Webhook(VARIABLE), lambda: now or datetime.now(UTC))
         resources = {"lake": self.resources["lake"]}
         with dg.build_sensor_context(self.instance, cursor, resources=resources) as context:
             return sensor.evaluate_tick(context)
@@ -195,7 +199,7 @@ def test_a_failed_gate_names_its_days_what_was_found_and_the_remedy(shop, receiv
     shop.tick()
     alert = receiver.only("failed_gate")
     assert (alert["asset"], alert["days"]) == ("raw_transactions", str(BAD))
-    assert alert["title"] == f"raw_transactions of {BAD} was held back"
+    assert alert["title"] == f"Gate closed: raw_transactions of {BAD}"
     for words in ("duplicates_are_few", "duplicate_share: 0.5", "remove the second delivery"):
         assert words in alert["text"]
 
@@ -214,7 +218,7 @@ def test_a_refit_that_did_not_pass_and_one_that_was_kept_say_why_and_what_serves
     shop.tick()
     kept, held_back = [each for each in receiver.taken if each["kind"] == "held_back_model"]
     assert held_back["title"] == "A refit did not pass the gate of segmentation_model"
-    assert "no_segment_is_tiny: smallest_share at least 0.9 does not hold" in held_back["text"]
+    assert "no_segment_is_tiny: smallest_segment_share at least 0.9 does not hold" in held_back["text"]
     assert "The model in force stays" in held_back["text"]
     record = json.loads((Path(shop.settings.lake) / "segmentation_model/version=0002/record.json").read_text())
     assert kept["title"] == "Model version 2 was not put in force"
@@ -269,6 +273,16 @@ def test_a_webhook_that_is_gone_fails_the_tick_and_gets_everything_when_it_is_ba
         assert "could not be reached (Connection refused)" in failing(shop)
     shop.tick()
     assert receiver.kinds == EVERYTHING
+
+
+def test_a_webhook_that_does_not_answer_in_time_counts_as_not_delivered(recorded, receiver, monkeypatch):
+    died(recorded)
+    with socket.create_server(("127.0.0.1", 0)) as silent, monkeypatch.context() as environment:
+        environment.setenv(VARIABLE, f"http://127.0.0.1:{silent.getsockname()[1]}/{TOKEN}")
+        with pytest.raises(NotDelivered, match="did not answer in time"):
+            recorded.tick(webhook=Webhook(VARIABLE, timeout_seconds=0.1))
+    recorded.tick()
+    assert receiver.kinds == ["failed_run"]
 
 
 @pytest.mark.parametrize(
@@ -339,8 +353,12 @@ def recorded(shop: Shop) -> Iterator[Shop]:
 
 def died(shop: Shop, **tags: str) -> str:
     """A run whose process died, as Dagster records it."""
+    return failed_with(shop, {"dagster/partition": str(GOOD), **tags})
+
+
+def failed_with(shop: Shop, tags: dict[str, str], origin: RemoteJobOrigin | None = None) -> str:
     job = shop.definitions.resolve_job_def("nightly_refresh")
-    run = shop.instance.create_run_for_job(job, tags={"dagster/partition": str(GOOD), **tags})
+    run = shop.instance.create_run_for_job(job, tags=tags, remote_job_origin=origin)
     data = JobFailureData(error=None, failure_reason=RunFailureReason.UNEXPECTED_TERMINATION)
     shop.instance.report_run_failed(run, "Run execution process unexpectedly exited with code -9.", data)
     return run.run_id
@@ -426,16 +444,19 @@ def test_the_daemon_and_a_code_server_do_the_same_and_the_tick_that_failed_does_
     file = configured(folder, PROJECT / "data" / "shop.yaml", alerts={"webhook_variable": VARIABLE}, **calendar)
     monkeypatch.setenv(CONFIG_VARIABLE, str(file))
     monkeypatch.setenv(INSTANCE_VARIABLE, str(home))
-    receiver.answers = [200, 500, 200, 200]
+    receiver.answers = [200, 500]
     target = ModuleTarget("segmentation_pipeline.definitions", None, str(folder), "shop")
     with WorkspaceProcessContext(shop.instance, target) as workspace:
         repository = workspace.create_request_context().get_code_location("shop").get_repository("__repository__")
         sensor = repository.get_sensor("alert_sensor")
+        launched = failed_with(shop, {}, repository.get_full_job("nightly_refresh").get_remote_origin())
         list(execute_sensor_iteration(workspace, getLogger("daemon"), None, None))
         (tick,) = shop.instance.get_ticks(sensor.get_remote_origin_id(), sensor.selector_id)
     assert tick.status == TickStatus.FAILURE
-    assert "1 of 4 alerts were not delivered: the webhook answered 500" in tick.error.to_string()
+    shop.instance.delete_run(launched)
+    assert "1 of 5 alerts were not delivered: the webhook answered 500" in tick.error.to_string()
     assert TOKEN not in serialize_value(tick)
-    assert len(receiver.taken) == 3
+    assert [alert["run_id"] for alert in receiver.taken].count(launched) == 1
+    assert len(receiver.taken) == 4
     shop.tick()  # in this process, with no cursor
-    assert receiver.kinds == EVERYTHING
+    assert receiver.kinds == sorted([*EVERYTHING, "failed_run"])
