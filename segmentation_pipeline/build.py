@@ -37,6 +37,7 @@ from segmentation_pipeline.resources.model_store import ModelStore
 from segmentation_pipeline.resources.reports import ReportFolder
 from segmentation_pipeline.resources.sources.files import FileSource
 from segmentation_pipeline.resources.stretches import Stretches
+from segmentation_pipeline.sensors import alerts
 from segmentation_pipeline.sensors.drift import drift
 from segmentation_pipeline.sensors.new_data import new_data
 from segmentation_pipeline.settings import Settings, load_configured
@@ -59,7 +60,7 @@ def build_definitions(settings: Settings | None = None, overrides: Mapping[str, 
         assets=build_assets(settings),
         jobs=[jobs.nightly_refresh, jobs.refit_model],
         schedules=[schedules.nightly(settings), schedules.refit(settings)],
-        sensors=[new_data(settings), drift(settings)],
+        sensors=[new_data(settings), drift(settings), *alerts.sensors(settings)],
         resources={**build_resources(settings), **(overrides or {})},
         executor=dg.in_process_executor,
     )

@@ -5,6 +5,9 @@ Belongs here: selections of assets. Does not: when they run (schedules.py), the 
 
 import dagster as dg
 
+# On runs that no code location launched, such as those of `segmentation run`: the lake that they write to.
+LAKE_TAG = "segmentation/lake"
+
 MODEL_ASSETS = dg.AssetSelection.assets("k_diagnostics", "segmentation_model")
 
 nightly_refresh = dg.define_asset_job(

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from segmentation_pipeline.errors import PipelineError
+from segmentation_pipeline.jobs import LAKE_TAG
 from segmentation_pipeline.partitions import FIRST_DAY_TAG, LAST_DAY_TAG
 from segmentation_pipeline.planning import PlannedRun
 
@@ -74,6 +75,7 @@ def execute(
         PipelineError: A run failed; those after it were not started.
     """
     stages = Stages()
+    lake = str((definitions.resources or {})["lake"].root)
     with _progress(verbose, total=sum(_steps(run) for run in runs)) as show:
         for run in runs:
             run_id = make_new_run_id()
@@ -84,18 +86,24 @@ def execute(
 
             instance.add_event_listener(run_id, watch)
             try:
-                _execute_one(definitions.resolve_job_def(run.job), instance, run, run_id, as_of, verbose)
+                _execute_one(definitions.resolve_job_def(run.job), instance, run, run_id, as_of, verbose, lake)
             except Exception as problem:
                 raise _in_plain_words(problem, run_id, stages.failed_checks) from problem
     return stages
 
 
 def _execute_one(
-    job: dg.JobDefinition, instance: dg.DagsterInstance, run: PlannedRun, run_id: str, as_of: date, verbose: bool
+    job: dg.JobDefinition,
+    instance: dg.DagsterInstance,
+    run: PlannedRun,
+    run_id: str,
+    as_of: date,
+    verbose: bool,
+    lake: str,
 ) -> None:
-    tags = {}
+    days = {}
     if run.first_day and run.last_day and run.first_day != run.last_day:
-        tags = {FIRST_DAY_TAG: run.first_day.isoformat(), LAST_DAY_TAG: run.last_day.isoformat()}
+        days = {FIRST_DAY_TAG: run.first_day.isoformat(), LAST_DAY_TAG: run.last_day.isoformat()}
     level = "INFO" if verbose else "CRITICAL"
     config: dict[str, object] = {"loggers": {"console": {"config": {"log_level": level}}}}
     if run.job == "refit_model":
@@ -104,8 +112,8 @@ def _execute_one(
         instance=instance,
         run_id=run_id,
         run_config=config,
-        tags=tags,
-        partition_key=run.first_day.isoformat() if run.first_day and not tags else None,
+        tags={**days, LAKE_TAG: lake},
+        partition_key=run.first_day.isoformat() if run.first_day and not days else None,
         asset_selection=[dg.AssetKey(asset) for asset in run.assets],
     )
 

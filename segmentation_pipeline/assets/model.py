@@ -116,6 +116,7 @@ def segmentation_model(
         return {
             "version": version,
             "promotion": why,
+            "is_put_in_force": is_put_in_force,
             "as_of": choice.as_of.isoformat(),
             "segments": ", ".join(segment.name for segment in model.segments),
             "card": dg.MetadataValue.json(dict(model.card)),

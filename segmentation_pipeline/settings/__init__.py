@@ -4,6 +4,7 @@ Belongs here: the shape of the configuration (shop.py), reading it and the one m
 Does not: acting on a setting. A unit is part of the name (`_days`, `_share`, `_rows`).
 """
 
+from segmentation_pipeline.settings.alerts import Alerts
 from segmentation_pipeline.settings.archetypes import DEFAULT_ARCHETYPES, Archetype
 from segmentation_pipeline.settings.loading import (
     CONFIG_VARIABLE,
@@ -32,6 +33,7 @@ __all__ = [
     "DEFAULT_ARCHETYPES",
     "DEFAULT_CONFIG",
     "NUMBERS",
+    "Alerts",
     "Archetype",
     "Cleaning",
     "Columns",

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from segmentation_pipeline.settings.alerts import Alerts
 from segmentation_pipeline.settings.model import Drift, Migration, Model
 from segmentation_pipeline.settings.quality import Quality
 from segmentation_pipeline.settings.schedule import Schedule
@@ -218,6 +219,7 @@ class Settings(BaseSettings):
     drift: Drift = Drift()
     quality: Quality = Quality()
     schedule: Schedule = Schedule()
+    alerts: Alerts = Alerts()
 
     @field_validator("timezone")
     @classmethod

@@ -9,7 +9,7 @@ import pytest
 
 from segmentation_pipeline.build import build_definitions
 from segmentation_pipeline.core import schema
-from segmentation_pipeline.settings import Settings
+from segmentation_pipeline.settings import Alerts, Settings
 
 GROUPS = {
     "ingestion": {"raw_transactions"},
@@ -135,6 +135,17 @@ def test_the_schedule_skips_a_night_after_the_end_of_a_closed_data_set(definitio
         )
     assert not tick.run_requests
     assert "end_date 2025-07-20" in tick.skip_message
+
+
+def test_alerts_are_looked_for_only_where_a_webhook_is_configured_and_then_at_once(small_shop, definitions):
+    def watching(of: dg.Definitions) -> list[tuple[str, dg.DefaultSensorStatus]]:
+        sensors = of.get_repository_def().sensor_defs
+        return [(each.name, each.default_status) for each in sensors if each.name == "alert_sensor"]
+
+    alerts = Alerts(webhook_variable="SHOP_ALERTS_WEBHOOK")
+    configured = build_definitions(small_shop.model_copy(update={"alerts": alerts}))
+    assert watching(definitions) == []
+    assert watching(configured) == [("alert_sensor", dg.DefaultSensorStatus.RUNNING)]
 
 
 def test_loading_the_definitions_imports_nothing_heavy(small_shop):

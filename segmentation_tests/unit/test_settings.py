@@ -261,3 +261,9 @@ def test_every_choice_that_is_not_allowed_is_told_at_once():
     with pytest.raises(ConfigurationError) as refused:
         chosen_for_one_run(CONFIGURED, k=1, algorithm="dbscan", features=["age"])
     assert len(str(refused.value).splitlines()) == 4
+
+
+def test_a_webhooks_url_given_instead_of_the_name_of_a_variable_is_refused_and_not_repeated(tmp_path):
+    told = refusal(written(tmp_path, {"alerts": {"webhook_variable": "https://hooks.example/T0K3N"}}))
+    assert "give the name of an environment variable" in told
+    assert "T0K3N" not in told
