@@ -37,6 +37,7 @@ def configured() -> Callable[..., Path]:
 
     def write(folder: Path, shipped: Path, **changes: object) -> Path:
         content = yaml.safe_load(shipped.read_text())
+        content["source"]["settle_seconds"] = 0
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / "shop.yaml"
         file.write_text(

@@ -16,16 +16,8 @@ from segmentation_pipeline.settings.loading import (
 from segmentation_pipeline.settings.model import Drift, Feature, Migration, Model
 from segmentation_pipeline.settings.quality import OwnExpectation, Quality, Severity
 from segmentation_pipeline.settings.section import Section
-from segmentation_pipeline.settings.shop import (
-    NUMBERS,
-    Cleaning,
-    Columns,
-    Engine,
-    Rfm,
-    Schedule,
-    Settings,
-    Source,
-)
+from segmentation_pipeline.settings.shop import Cleaning, Engine, Rfm, Schedule, Settings
+from segmentation_pipeline.settings.source import NUMBERS, Columns, Files, Postgres, Source
 
 __all__ = [
     "CONFIG_VARIABLE",
@@ -39,9 +31,11 @@ __all__ = [
     "Drift",
     "Engine",
     "Feature",
+    "Files",
     "Migration",
     "Model",
     "OwnExpectation",
+    "Postgres",
     "Quality",
     "Rfm",
     "Schedule",
