@@ -4,7 +4,7 @@ Belongs here: laying out names, types, defaults and descriptions. Does not: any 
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
@@ -31,13 +31,37 @@ def tables(model: type[BaseModel], path: str) -> list[str]:
     for name, field in model.model_fields.items():
         key = f"{path}{name}"
         kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            below += tables(kind, f"{key}.")
+        sections = _sections(kind)
+        if len(sections) > 1:
+            below += _kinds(sections, key)
+        elif sections and not isinstance(field.default, tuple):
+            below += tables(sections[0], f"{key}.")
         else:
             default = _default(field.get_default(call_default_factory=True))
             own.append(f"| `{key}` | {default} | {_words(model, name, field.description)} |")
     title = f"## {path.rstrip('.')}\n\n{_first_line(model)}\n" if path else "## The shop\n"
     return [title, "| key | default | meaning |", "|---|---|---|", *own, "", *below]
+
+
+def _kinds(sections: list[type[BaseModel]], key: str) -> list[str]:
+    """A table for each kind of a section, and after them those of the sections that all kinds have below them."""
+    own: list[str] = []
+    below: dict[str, None] = {}
+    for section in sections:
+        default = section.model_fields["kind"]
+        kind = str(default.get_default() if not default.is_required() else get_args(default.annotation)[0])
+        title, *rest = tables(section, f"{key}.")
+        end = rest.index("") + 1
+        own += [title.replace(f"## {key}", f"## {key} of kind {kind}", 1), *rest[:end]]
+        below |= dict.fromkeys(["\n".join(rest[end:])])
+    return [*own, *below]
+
+
+def _sections(annotation: Any) -> list[type[BaseModel]]:
+    """The sections that a key can hold, looked for in the parts of its type."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [section for part in get_args(annotation) for section in _sections(part)]
 
 
 def _words(model: type[BaseModel], name: str, description: str | None) -> str:

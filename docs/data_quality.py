@@ -8,7 +8,7 @@ from pathlib import Path
 
 from segmentation_pipeline.checks.stages import STAGES
 from segmentation_pipeline.checks.suites import suites
-from segmentation_pipeline.settings import Columns, Settings, Source
+from segmentation_pipeline.settings import Columns, Files, Settings
 
 HEAD = """\
 # Data quality
@@ -76,7 +76,7 @@ EVERY_COLUMN = Columns(
 
 def page() -> str:
     """The whole page."""
-    settings = Settings(source=Source(path="-", columns=EVERY_COLUMN), start_date=date(2025, 1, 1))
+    settings = Settings(source=Files(path="-", columns=EVERY_COLUMN), start_date=date(2025, 1, 1))
     parts = [HEAD, "## Every expectation\n"]
     for stage, expectations in suites(settings).items():
         parts.append(f"### {stage}\n")

@@ -35,7 +35,7 @@ from segmentation_pipeline.resources.lake_inputs import LakeInputs
 from segmentation_pipeline.resources.ledger import QualityLedger
 from segmentation_pipeline.resources.model_store import ModelStore
 from segmentation_pipeline.resources.reports import ReportFolder
-from segmentation_pipeline.resources.sources.files import FileSource
+from segmentation_pipeline.resources.sources.opening import open_source
 from segmentation_pipeline.resources.stretches import Stretches
 from segmentation_pipeline.sensors import alerts
 from segmentation_pipeline.sensors.drift import drift
@@ -70,7 +70,7 @@ def build_resources(settings: Settings) -> dict[str, Any]:
     """Everything assets reach the world through, by resource name; nothing is opened before it is used."""
     engine = DuckDBEngine(settings.engine, settings.timezone)
     lake = Lake(UPath(settings.lake), engine)
-    source = FileSource(settings, engine, lake.root / ".sources")
+    source = open_source(settings, engine, lake.root / ".sources")
     models = ModelStore(lake.root / "segmentation_model")
     reports = ReportFolder(UPath(settings.reports))
     freshness = Freshness(settings, source, lake, models, reports)

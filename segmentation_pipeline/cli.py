@@ -80,8 +80,10 @@ def run(
         judge_process().start()
         from segmentation_pipeline import planning
         from segmentation_pipeline.build import build_resources
+        from segmentation_pipeline.resources.sources.opening import wait_until_settled
 
         resources = build_resources(settings)
+        wait_until_settled(resources["source"], settings, _tell)
         day = planning.as_of_day(settings, resources["source"], as_of.date() if as_of else None, datetime.now(UTC))
         runs = planning.plan(settings, resources["freshness"], resources["models"], day)
         seconds = _execute(settings, resources, runs, day, verbose) if runs else {}
@@ -119,7 +121,7 @@ def check_source(config: ConfigOption = None) -> None:
         settings = _settings(config)
         from segmentation_pipeline import inspection, terminal
 
-        found = inspection.inspect(settings)
+        found = inspection.inspect(settings, _tell)
         terminal.console().print(terminal.inspected(found))
 
 
@@ -179,6 +181,11 @@ def ui(
         where = ["-w", str(workspace)] if workspace.exists() else ["-m", "segmentation_pipeline.definitions"]
         dg_command = str(Path(sys.executable).with_name("dg"))
         os.execv(dg_command, ["dg", "dev", *where, "--host", "127.0.0.1", "--port", str(port)])
+
+
+def _tell(line: str) -> None:
+    """A line for people who wait, beside the output."""
+    typer.echo(line, err=True)
 
 
 def _settings(config: Path | None) -> Settings:

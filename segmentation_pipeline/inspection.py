@@ -4,6 +4,7 @@ Belongs here: a look at the source before a run, and at the lake after one. Does
 """
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -18,7 +19,7 @@ from segmentation_pipeline.core.profiling import clean
 from segmentation_pipeline.resources.engine import DuckDBEngine
 from segmentation_pipeline.resources.lake import Lake
 from segmentation_pipeline.resources.model_store import ModelStore
-from segmentation_pipeline.resources.sources.files import FileSource
+from segmentation_pipeline.resources.sources.opening import open_source, wait_until_settled
 from segmentation_pipeline.settings import Settings
 
 EXAMPLES = 3
@@ -27,10 +28,14 @@ MODEL_FACTS = ("as_of", "algorithm", "k", "fitted_on_customers", "silhouette", "
 
 @dataclass(frozen=True)
 class SourceInspection:
-    """What a source holds: `column_types` by canonical name, rows, days, and `reasons` (reason, description, rows, examples)."""
+    """What a source holds.
 
-    path: str
-    files: int
+    `files` is None where it is a table; `column_types` go by canonical name; `reasons` has reason, description, rows and
+    examples.
+    """
+
+    place: str
+    files: int | None
     column_types: dict[str, str]
     columns: dict[str, str]
     rows: int
@@ -106,15 +111,21 @@ def quarantine(lake: Lake, first: date | None, last: date | None, reason: str | 
     )
 
 
-def inspect(settings: Settings) -> SourceInspection:
+def inspect(settings: Settings, tell: Callable[[str], None]) -> SourceInspection:
     """Read the whole source and judge every row, in a temporary folder of its own.
+
+    Args:
+        settings: The shop's configuration.
+        tell: Takes a line for people who wait, where a file still grows.
 
     Raises:
         SourceError: It cannot be read.
+        TransientFault: It cannot be reached.
     """
     with tempfile.TemporaryDirectory() as folder:
         engine = DuckDBEngine(settings.engine.model_copy(update={"spill_folder": None}), settings.timezone)
-        source = FileSource(settings, engine, UPath(folder))
+        source = open_source(settings, engine, UPath(folder))
+        wait_until_settled(source, settings, tell)
         files = source.files()
         last = max(source.last_day() or settings.start_date, settings.end_date or settings.start_date)
         days = [settings.start_date + timedelta(days=number) for number in range((last - settings.start_date).days + 1)]
@@ -129,12 +140,12 @@ def inspect(settings: Settings) -> SourceInspection:
         )
         reasons = engine.to_pandas(found)
         return SourceInspection(
-            path=settings.source.path,
-            files=len(files),
+            place=source.place,
+            files=len(files) if settings.source.kind == "files" else None,
             column_types=source.column_types(),
             columns=settings.source.columns.mapped(),
             rows=sum(file.rows for file in files),
-            first_day=min((file.first_day for file in files if file.first_day), default=None),
+            first_day=source.first_day(),
             last_day=source.last_day(),
             undated_rows=sum(file.undated_rows for file in files),
             reasons=reasons.assign(description=reasons["reason"].map(cleaning.DESCRIPTIONS)),

@@ -3,14 +3,14 @@
 Belongs here: comparing the lake with the source and the settings. Does not: running anything (running.py).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from segmentation_pipeline.errors import PipelineError
 from segmentation_pipeline.resources.freshness import Freshness
 from segmentation_pipeline.resources.model_store import ModelStore
-from segmentation_pipeline.resources.sources.files import FileSource
+from segmentation_pipeline.resources.sources.source import TransactionSource
 from segmentation_pipeline.settings import Settings
 
 TRANSACTIONS = (
@@ -43,17 +43,16 @@ class PlannedRun:
     last_day: date | None = None
 
 
-def as_of_day(settings: Settings, source: FileSource, wished: date | None, now: datetime) -> date:
+def as_of_day(settings: Settings, source: TransactionSource, wished: date | None, now: datetime) -> date:
     """The day to compute: the one wished for, or else the last day of sale that has ended and is in the source.
 
     Raises:
         AsOfError: It is before the first sale, after end_date, not over yet, or there is no sale at all.
     """
-    first = min((file.first_day for file in source.files() if file.first_day), default=None)
-    last = source.last_day()
+    first, last = source.first_day(), source.last_day()
     if first is None or last is None:
         raise AsOfError(
-            f"No row of {settings.source.path} has a day of sale between start_date {settings.start_date} and end_date "
+            f"No row of {source.place} has a day of sale between start_date {settings.start_date} and end_date "
             f"{settings.end_date or '(open)'}. `segmentation check-source` shows what the rows look like."
         )
     yesterday = now.astimezone(settings.zone).date() - timedelta(days=1)
@@ -79,10 +78,11 @@ def plan(settings: Settings, freshness: Freshness, models: ModelStore, as_of: da
     snapshot = bool(touched or returned or not has_model or stale((*FEATURES, *SEGMENTS), [as_of]))
     if touched == returned == [as_of] and has_model:
         return [PlannedRun("nightly_refresh", (*TRANSACTIONS, *RETURNS, *FEATURES, *SEGMENTS, *QUALITY), as_of, as_of)]
+    lost = freshness.lost_days()
     if touched == returned:
-        runs = by_stretch((*TRANSACTIONS, *RETURNS), touched)
+        runs = by_stretch((*TRANSACTIONS, *RETURNS), touched, apart_at=lost)
     else:
-        runs = [*by_stretch(TRANSACTIONS, touched), *by_stretch(RETURNS, returned)]
+        runs = [*by_stretch(TRANSACTIONS, touched, apart_at=lost), *by_stretch(RETURNS, returned)]
     if snapshot and has_model:
         runs.append(PlannedRun("nightly_refresh", (*FEATURES, *SEGMENTS, *QUALITY), as_of, as_of))
     elif snapshot:
@@ -97,11 +97,14 @@ def quality_run(day: date) -> PlannedRun:
     return PlannedRun("nightly_refresh", QUALITY, day, day)
 
 
-def by_stretch(assets: tuple[str, ...], days: Sequence[date], gap_days: int = GAP_DAYS) -> list[PlannedRun]:
-    """Runs of assets over days: days that are at most `gap_days` apart are run as one, with those between them."""
+def by_stretch(
+    assets: tuple[str, ...], days: Sequence[date], gap_days: int = GAP_DAYS, apart_at: Collection[date] = ()
+) -> list[PlannedRun]:
+    """One run for days that are at most `gap_days` apart, with those between them, unless one cannot be computed again."""
     stretches: list[tuple[date, date]] = []
     for day in days:
-        if stretches and (day - stretches[-1][1]).days <= gap_days:
+        last = stretches[-1][1] if stretches else None
+        if last and (day - last).days <= gap_days and not any(last < each < day for each in apart_at):
             stretches[-1] = (stretches[-1][0], day)
         else:
             stretches.append((day, day))

@@ -73,8 +73,8 @@ def inspected(found: SourceInspection) -> Group:
         columns.add_row(name, source, found.column_types[name])
     span = f"{found.first_day} to {found.last_day}" if found.first_day else "no usable day of sale"
     undated = f"; {wording.count(found.undated_rows)} rows without a usable day" if found.undated_rows else ""
-    files = "1 file" if found.files == 1 else f"{wording.count(found.files)} files"
-    head = Text(f"{found.path}: {files}, {wording.count(found.rows)} rows, {span}{undated}")
+    files = "" if found.files is None else "1 file, " if found.files == 1 else f"{wording.count(found.files)} files, "
+    head = Text(f"{found.place}: {files}{wording.count(found.rows)} rows, {span}{undated}")
     rejected = int(found.reasons["rows"].sum())
     if not rejected:
         return Group(head, columns, Text("Every row would be accepted." if found.rows else "There are no rows."))

@@ -1,6 +1,6 @@
 """Ingestion: the source's rows, filed by day of sale.
 
-Belongs here: `raw_transactions`. Does not: reading files (resources/sources/), judging rows (cleaning.py).
+Belongs here: `raw_transactions`. Does not: reading them (resources/sources/), judging rows (cleaning.py).
 """
 
 from collections.abc import Sequence
@@ -10,11 +10,11 @@ import dagster as dg
 import ibis.expr.types as ir
 
 from segmentation_pipeline.assets.gated import gated
-from segmentation_pipeline.resources.sources.files import FileSource
+from segmentation_pipeline.resources.sources.source import TransactionSource
 
 
 @gated(group="ingestion", kinds={"parquet", "duckdb", "bronze"})
-def raw_transactions(days: Sequence[date], source: dg.ResourceParam[FileSource]) -> ir.Table:
+def raw_transactions(days: Sequence[date], source: dg.ResourceParam[TransactionSource]) -> ir.Table:
     """Source rows of the day, as text, with the file and row each came from.
 
     Every row of every file is in exactly one day. A row without a usable day of sale is filed under the first day of

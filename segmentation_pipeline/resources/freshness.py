@@ -9,7 +9,7 @@ crash or a move to another machine too.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
@@ -17,7 +17,7 @@ from functools import cached_property
 from segmentation_pipeline.resources.lake import Lake
 from segmentation_pipeline.resources.model_store import ModelStore
 from segmentation_pipeline.resources.reports import ReportFolder
-from segmentation_pipeline.resources.sources.files import FileSource
+from segmentation_pipeline.resources.sources.source import TransactionSource
 from segmentation_pipeline.settings import Settings
 
 # Raised whenever the same input would give other rows than before: lakes of earlier versions are then brought up to date.
@@ -48,7 +48,7 @@ class Freshness:
     """
 
     def __init__(
-        self, settings: Settings, source: FileSource, lake: Lake, models: ModelStore, reports: ReportFolder
+        self, settings: Settings, source: TransactionSource, lake: Lake, models: ModelStore, reports: ReportFolder
     ) -> None:
         self._settings = settings
         self._source = source
@@ -120,6 +120,10 @@ class Freshness:
         """Days of an asset that are in the lake, made from what stands there now."""
         made_from = self.made_from(asset, days)
         return {day for day in days if self._stored(asset, day) == made_from[day]}
+
+    def lost_days(self) -> Collection[date]:
+        """Days whose raw rows are not to be had any more: they stay as they are and cannot be computed again."""
+        return self._source.lost_days()
 
     def _stored(self, asset: str, day: date) -> str | None:
         return self._reports.inputs(day) if asset == REPORT else self._lake.inputs(asset, day)

@@ -4,9 +4,11 @@ Belongs here: the order in which a day is put together, and its way from arrays 
 Does not: anything that is drawn (the other modules of this package).
 """
 
+import os
+import zlib
 from collections import Counter as Tally
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +42,7 @@ SCHEMA = pa.schema(
 zone; `UnitPrice` is in pounds; `CustomerID` is null for guests."""
 
 FIRST_INVOICE = 500_001
+DELIVERY_TIME = time(2, 30, tzinfo=UTC)
 _DEFAULT_SHOP = Shop()
 _MICROSECONDS_PER_MINUTE = 60_000_000
 
@@ -47,7 +50,8 @@ _MICROSECONDS_PER_MINUTE = 60_000_000
 def simulate(folder: Path, shop: Shop = _DEFAULT_SHOP) -> Delivery:
     """Write `transactions-YYYY-MM-DD.parquet` for every day of a shop's period, closed days included.
 
-    A file appears whole or not at all, and replaces one of the same name. Files of other days are left alone.
+    A file appears whole or not at all, dated the night after its day, and replaces one of the same name. Files of other
+    days are left alone.
 
     Args:
         folder: Where to write; made if missing.
@@ -61,7 +65,8 @@ def simulate(folder: Path, shop: Shop = _DEFAULT_SHOP) -> Delivery:
     customers = customers_of(shop)
     delivered, dirt = 0, Tally(count_dirt(no_lines()))
     for day, lines, first_invoice in _days(shop, customers, catalogue):
-        _write(_table(lines, first_invoice, customers, catalogue), folder / f"transactions-{day.isoformat()}.parquet")
+        file = folder / f"transactions-{day.isoformat()}.parquet"
+        _write(_table(lines, first_invoice, customers, catalogue), file, day)
         delivered += len(lines)
         dirt.update(count_dirt(lines))
     return Delivery(files=shop.days, lines=delivered, dirt=dict(dirt))
@@ -133,8 +138,15 @@ def _look_up(
     return values.take(pa.array(rows, mask=is_null))
 
 
-def _write(table: pa.Table, path: Path) -> None:
-    """Write a file under another name and rename it when it is whole."""
+def _write(table: pa.Table, path: Path, day: date) -> None:
+    """Write a file under another name and rename it when it is whole.
+
+    It is dated as if delivered in the night after its day. The second's fraction stands for its content, so that other
+    content always has another time.
+    """
     unfinished = path.with_name(f".{path.name}.unfinished")
     pq.write_table(table, unfinished, compression="zstd")
+    night = datetime.combine(day + timedelta(days=1), DELIVERY_TIME)
+    delivered = int(night.timestamp()) * 10**9 + zlib.crc32(unfinished.read_bytes()) % 10**9
+    os.utime(unfinished, ns=(delivered, delivered))
     unfinished.replace(path)

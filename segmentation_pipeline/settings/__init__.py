@@ -18,15 +18,8 @@ from segmentation_pipeline.settings.model import Drift, Feature, Migration, Mode
 from segmentation_pipeline.settings.quality import OwnExpectation, Quality, Severity
 from segmentation_pipeline.settings.schedule import Schedule
 from segmentation_pipeline.settings.section import Section
-from segmentation_pipeline.settings.shop import (
-    NUMBERS,
-    Cleaning,
-    Columns,
-    Engine,
-    Rfm,
-    Settings,
-    Source,
-)
+from segmentation_pipeline.settings.shop import Cleaning, Engine, Rfm, Settings
+from segmentation_pipeline.settings.source import NUMBERS, Columns, Files, Postgres, Source
 
 __all__ = [
     "CONFIG_VARIABLE",
@@ -41,9 +34,11 @@ __all__ = [
     "Drift",
     "Engine",
     "Feature",
+    "Files",
     "Migration",
     "Model",
     "OwnExpectation",
+    "Postgres",
     "Quality",
     "Rfm",
     "Schedule",

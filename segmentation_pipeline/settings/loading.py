@@ -19,9 +19,13 @@ from pydantic_settings import SettingsError
 from segmentation_pipeline.errors import PipelineError
 from segmentation_pipeline.settings.model import Model
 from segmentation_pipeline.settings.shop import VARIABLE_PREFIX, Settings
+from segmentation_pipeline.settings.source import Files, Postgres, kind_of
 
 CONFIG_VARIABLE = "SEGMENTATION_CONFIG"
 DEFAULT_CONFIG = Path("data/shop.yaml")
+
+_KINDS: dict[int | str, type[BaseModel]] = {"files": Files, "postgres": Postgres}
+_USER_OF_ADDRESS = re.compile(r"//.*@")
 
 _COMMENT_OR_VARIABLE = re.compile(r"^[ \t]*#.*$|\$\{(?P<name>[A-Za-z_]\w*)(:-(?P<default>[^}]*))?\}", re.MULTILINE)
 
@@ -112,10 +116,12 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
         return Path(os.path.normpath(folder / Path(path).expanduser()))
 
     lake = anchored(settings.lake)
-    spill = settings.engine.spill_folder
+    spill, source = settings.engine.spill_folder, settings.source
     return settings.model_copy(
         update={
-            "source": settings.source.model_copy(update={"path": str(anchored(settings.source.path))}),
+            "source": source.model_copy(update={"path": str(anchored(source.path))})
+            if isinstance(source, Files)
+            else source,
             "engine": settings.engine.model_copy(
                 update={"spill_folder": anchored(spill) if spill else lake / ".spill"}
             ),
@@ -131,12 +137,21 @@ def _in_plain_words(file: Path, problem: ValidationError) -> str:
 
 
 def _key(error: ErrorDetails) -> str:
-    return ".".join(str(part) for part in error["loc"]) or "(the whole file)"
+    return ".".join(_written(error)) or "(the whole file)"
+
+
+def _written(error: ErrorDetails) -> list[str]:
+    """Where a mistake is, as it is written in the file: which kind of source was read is not part of it."""
+    place = [str(part) for part in error["loc"]]
+    if error["type"] == "source_kind":
+        return [*place, "kind"]
+    return [part for number, part in enumerate(place) if number != 1 or place[0] != "source" or part not in _KINDS]
 
 
 def _wrong(error: ErrorDetails) -> str:
     """What is wrong with one key, and what is allowed."""
-    kind, given = error["type"], error["input"]
+    kind = error["type"]
+    given = kind_of(error["input"]) if kind == "source_kind" else error["input"]
     if kind == "extra_forbidden":
         allowed = _allowed_keys(error["loc"][:-1])
         close = get_close_matches(str(error["loc"][-1]), allowed, n=1)
@@ -144,27 +159,33 @@ def _wrong(error: ErrorDetails) -> str:
     if kind == "missing":
         return "is required"
     if kind in ("model_type", "model_attributes_type", "dict_type"):
-        return f"expected keys below it: {', '.join(_allowed_keys(error['loc']))} (given: {given!r:.80})"
+        return f"expected keys below it: {', '.join(_allowed_keys(error['loc']))} {_given(given)}"
     told = "is no day, such as 2025-07-31" if kind.startswith("date_") else error["msg"].removeprefix("Value error, ")
-    return told if isinstance(given, (Mapping, BaseModel)) else f"{told} (given: {given!r:.80})"
+    return told if isinstance(given, (Mapping, BaseModel)) else f"{told} {_given(given)}"
+
+
+def _given(value: Any) -> str:
+    """A value as it was given, without what may be a password in it."""
+    return f"(given: {_USER_OF_ADDRESS.sub('//', repr(value)):.80})"
 
 
 def _origin(error: ErrorDetails) -> str:
     """The environment variable that a value comes from, where it does not come from the file."""
-    name = VARIABLE_PREFIX + "__".join(str(part) for part in error["loc"]).upper()
+    name = VARIABLE_PREFIX + "__".join(_written(error)).upper()
     return f", from the environment variable {name}" if name in map(str.upper, os.environ) else ""
 
 
 def _allowed_keys(path: tuple[int | str, ...]) -> list[str]:
     model: type[BaseModel] = Settings
     for part in path:
-        if isinstance(part, int):
-            continue
-        field = model.model_fields.get(part)
-        annotation = field.annotation if field else None
-        model = next((each for each in (annotation, *get_args(annotation)) if _is_section(each)), model)
+        field = model.model_fields.get(str(part))
+        below = _sections(field.annotation) if field else [_KINDS[part]] if part in _KINDS else []
+        model = below[0] if below else model
     return list(model.model_fields)
 
 
-def _is_section(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+def _sections(annotation: Any) -> list[type[BaseModel]]:
+    """The sections that a key can hold, looked for in the parts of its type."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [section for part in get_args(annotation) for section in _sections(part)]

@@ -17,105 +17,14 @@ from segmentation_pipeline.settings.model import Drift, Migration, Model
 from segmentation_pipeline.settings.quality import Quality
 from segmentation_pipeline.settings.schedule import Schedule
 from segmentation_pipeline.settings.section import Section
+from segmentation_pipeline.settings.source import Source
 
 VARIABLE_PREFIX = "SEGMENTATION_"
-NUMBERS = ("quantity", "unit_price", "amount")
 MEMORY_UNITS = {"KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 MEMORY = rf"(\d+(?:\.\d+)?) ?({'|'.join(MEMORY_UNITS)})"
 # Of a raw line while it is cleaned: its text, what was read from it, and its place in the search for copies.
 BYTES_PER_ROW = 1_000
 LEAST_MEMORY_BYTES = 64e6
-
-
-class Columns(Section):
-    """Canonical column name: its name in the source. A column that is not mapped does not exist for the pipeline."""
-
-    customer_id: str
-    """Customer; a line without one is a guest's."""
-    invoiced_at: str
-    """Moment of sale; without a zone, taken in the shop's time zone."""
-    unit_price: str | None = None
-    """Price of one item; this or `amount`."""
-    amount: str | None = None
-    """Line total; this or `unit_price`."""
-    quantity: str | None = None
-    """Items, below zero for a return; without it every line is one item."""
-    invoice_id: str | None = None
-    """Invoice or credit note; without it, one order per customer and second."""
-    product_id: str | None = None
-    """Product; returns are matched to sales of the same one."""
-    description: str | None = None
-    """Product description."""
-    country: str | None = None
-    """Country of the customer."""
-
-    @model_validator(mode="after")
-    def _one_price(self) -> Self:
-        if (self.unit_price is None) == (self.amount is None):
-            raise ValueError("map exactly one of unit_price (price of one item) and amount (the line total)")
-        return self
-
-    def mapped(self) -> dict[str, str]:
-        """Canonical name to source name, of the columns that the source has."""
-        return {name: source for name, source in self.model_dump().items() if source is not None}
-
-
-class Source(Section):
-    """Where transaction lines come from and how to read them."""
-
-    kind: Literal["files"] = "files"
-    """What kind of source it is."""
-    path: Annotated[str, Field(min_length=1)] = Field(
-        description="Glob of csv, csv.gz, parquet or xlsx files; %Y, %m and %d stand for digits of a date."
-    )
-    columns: Columns
-    timestamp_format: str | None = Field(
-        None, description="Of %Y %m %d %H %M %S, such as '%d/%m/%Y %H:%M'; without it, ISO 8601."
-    )
-    decimal: Literal[".", ","] = "."
-    """Sign before the decimals, in text."""
-    delimiter: str | None = Field(None, description="csv; found if unset.")
-    encoding: str = Field("utf-8", description="csv, such as 'latin-1'.")
-
-    @field_validator("path")
-    @classmethod
-    def _local(cls, value: str) -> str:
-        if "://" in value:
-            raise ValueError("is an address; files are read from folders of this machine, so mount or copy them there")
-        return value
-
-    @field_validator("delimiter")
-    @classmethod
-    def _one_sign(cls, value: str | None) -> str | None:
-        sign = "\t" if value == "\\t" else value
-        if sign is not None and (len(sign) != 1 or not sign.isascii() or sign in '"\r\n'):
-            raise ValueError("give one sign, such as ';' or '\\t'")
-        return sign
-
-    @field_validator("encoding")
-    @classmethod
-    def _known_encoding(cls, value: str) -> str:
-        try:
-            "".encode(value)
-        except LookupError as problem:
-            raise ValueError("is no known encoding, such as utf-8, latin-1 or cp1252") from problem
-        return value
-
-    @field_validator("timestamp_format")
-    @classmethod
-    def _known_directives(cls, value: str | None) -> str | None:
-        if value is None:
-            return value
-        directives = re.findall(r"%.", value)
-        unknown = sorted(set(directives) - {"%Y", "%m", "%d", "%H", "%M", "%S"})
-        if unknown or not {"%Y", "%m", "%d"} <= set(directives) or len(set(directives)) != len(directives):
-            raise ValueError("give %Y, %m and %d once each, and of %H, %M and %S what there is")
-        return value
-
-    @property
-    def measure(self) -> Literal["items", "amount"]:
-        """What returns are matched by: items, or money where the source has no quantities."""
-        return "items" if self.columns.quantity else "amount"
 
 
 class Engine(Section):

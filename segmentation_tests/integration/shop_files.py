@@ -61,7 +61,7 @@ def configure(folder: Path, source: Mapping[str, object] | None = None, **more: 
     """Write shop.yaml for the files in `<folder>/landing`, with changes to its source and to the rest."""
     folder.mkdir(parents=True, exist_ok=True)
     content = {
-        "source": {"path": "landing/*", "columns": COLUMNS, **(source or {})},
+        "source": {"path": "landing/*", "columns": COLUMNS, "settle_seconds": 0, **(source or {})},
         "timezone": "Europe/London",
         "start_date": FIRST_DAY,
         "end_date": LAST_DAY,

@@ -349,13 +349,13 @@ def test_unchanged_files_are_not_read_again_and_changed_ones_are(tmp_path):
 
 
 def test_the_index_follows_files_that_come_and_go(tmp_path):
-    landing = two_days(tmp_path)
-    source = opened(tmp_path)
+    landing, following = two_days(tmp_path), {"removed_files": "drop"}
+    source = opened(tmp_path, following)
     assert [file.path for file in source.files()] == ["04.csv", "05.csv", "07.csv"]
     write_csv(landing / "06.csv", [("I6", *SALE[1:4], "2025-03-06 09:00:00", *SALE[5:])])
     (landing / "04.csv").unlink()
     assert [file.path for file in source.refresh()] == ["05.csv", "06.csv", "07.csv"]
-    assert [file.path for file in opened(tmp_path).files()] == ["05.csv", "06.csv", "07.csv"]
+    assert [file.path for file in opened(tmp_path, following).files()] == ["05.csv", "06.csv", "07.csv"]
     assert list(raw(source, [date(2025, 3, 4)])["invoice_id"]) == ["I9"]
 
 
@@ -398,11 +398,12 @@ def test_converted_files_that_nobody_needs_are_removed_after_a_day(tmp_path):
 
 
 def test_a_file_that_vanishes_before_it_is_read_is_named(tmp_path):
-    landing = two_days(tmp_path)
-    source = opened(tmp_path)
+    landing = tmp_path / "landing"
+    write_parquet(landing / "04.parquet", {name: [value] for name, value in zip(HEADER, SALE, strict=True)})
+    source = opened(tmp_path, {"removed_files": "drop"})
     source.files()
-    (landing / "04.csv").unlink()
-    with pytest.raises(SourceError, match=r"04\.csv: removed while it was to be read"):
+    (landing / "04.parquet").unlink()
+    with pytest.raises(SourceError, match=r"04\.parquet: removed, and needed to compute 2025-03-04 again. Run again"):
         source.rows([date(2025, 3, 4)])
 
 

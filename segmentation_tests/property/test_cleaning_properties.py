@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from segmentation_pipeline.core import cleaning, schema
 from segmentation_pipeline.core.profiling import clean
-from segmentation_pipeline.settings import Cleaning, Columns, Settings, Source
+from segmentation_pipeline.settings import Cleaning, Columns, Files, Settings
 
 DAY = date(2011, 6, 1)
 SHOP = Settings(
-    source=Source(path="*.csv", columns=Columns(**{each: each for each in schema.SOURCE_COLUMNS if each != "amount"})),
+    source=Files(path="*.csv", columns=Columns(**{each: each for each in schema.SOURCE_COLUMNS if each != "amount"})),
     timezone="Europe/London",
     start_date=date(2011, 1, 1),
 )

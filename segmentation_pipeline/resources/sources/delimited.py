@@ -24,7 +24,7 @@ from segmentation_pipeline.resources.sources.headers import (
     header_row,
     positions,
 )
-from segmentation_pipeline.settings import Source
+from segmentation_pipeline.settings import Files
 
 SNIFFED_BYTES = 65_536
 DELIMITERS = ",;\t|"
@@ -39,7 +39,7 @@ class Head:
     delimiter: str
 
 
-def csv_rows(file: Path, source: Source) -> Iterator[pa.RecordBatch]:
+def csv_rows(file: Path, source: Files) -> Iterator[pa.RecordBatch]:
     """Rows by canonical column name, with their numbers below the header; a line of too few or many cells as `broken_line`.
 
     Raises:
@@ -68,7 +68,7 @@ def _is_zipped(file: Path) -> bool:
     return file.name.lower().endswith(".gz")
 
 
-def _head(start: bytes, file: Path, source: Source) -> Head:
+def _head(start: bytes, file: Path, source: Files) -> Head:
     """The header row and the separator under which it holds the mapped columns."""
     text = codecs.getincrementaldecoder(source.encoding)(errors="replace").decode(start).removeprefix("\ufeff")
     if not text.strip():
@@ -94,7 +94,7 @@ def _records(text: str, delimiter: str) -> list[list[str]]:
         return []
 
 
-def _parsed(file: Path, source: Source, head: Head, columns: Mapping[str, int]) -> Iterator[pa.RecordBatch]:
+def _parsed(file: Path, source: Files, head: Head, columns: Mapping[str, int]) -> Iterator[pa.RecordBatch]:
     broken: dict[int, str] = {}
 
     def remember(row: pa_csv.InvalidRow) -> str:

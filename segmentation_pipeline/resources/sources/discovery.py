@@ -26,22 +26,20 @@ def root_of(path: str) -> Path:
 
 
 def matching(path: str) -> list[Path]:
-    """The files that a glob names, in order; `**` stands for folders of any depth, %Y, %m and %d for digits.
-
-    Raises:
-        SourceError: There is none.
-    """
+    """The files that a glob names, in order; `**` stands for folders of any depth, %Y, %m and %d for digits."""
     root = root_of(path)
     exact = Path(path)
     if exact.is_file():
         return [exact]
     pattern = _pattern(PurePath(path).relative_to(root))
-    found = sorted(file for file in root.glob(pattern) if file.is_file() and _is_delivered(file.relative_to(root)))
-    if found:
-        return found
-    if exact.is_dir():
-        raise SourceError(f"{path} is a folder. Name the files in it in source.path, such as {path}/*.parquet.")
-    raise SourceError(
+    return sorted(file for file in root.glob(pattern) if file.is_file() and _is_delivered(file.relative_to(root)))
+
+
+def no_match(path: str) -> SourceError:
+    """What people are told where a glob names no file."""
+    if Path(path).is_dir():
+        return SourceError(f"{path} is a folder. Name the files in it in source.path, such as {path}/*.parquet.")
+    return SourceError(
         f"No file matches {path}. Put the transaction files there, or correct source.path in the configuration "
         "(a relative path starts at the configuration file's folder)."
     )

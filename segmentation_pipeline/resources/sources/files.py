@@ -1,44 +1,43 @@
-"""Files as a source: keeping the index true, filing each row under a day, and reading the rows of some days.
+"""Files as a source: keeping the index true, and reading the rows of some days.
 
-Belongs here: measuring files, raw rows as text. Does not: finding files (discovery.py), csv and xlsx (conversion.py),
-finding a row's day (core/dating.py), judging rows (core/cleaning.py).
-
-A row is filed under its day of sale, whichever file brings it. A row without a usable day (none, unreadable, outside
-the range, or after the day its file was written) is filed under the first usable day of its file, so that every row is
-in exactly one partition.
+Belongs here: measuring files, what becomes of those that are gone. Does not: finding files (discovery.py), which are new
+or still growing (landing.py), csv and xlsx (conversion.py), rows as text under their days (filing.py).
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+import os
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
 from functools import cached_property
+from os import stat_result
 from pathlib import Path
-from typing import Any
 
-import duckdb
-import ibis
 import ibis.expr.types as ir
-import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
-from ibis import _
 from upath import UPath
 
-from segmentation_pipeline.core import dating, schema
-from segmentation_pipeline.resources.engine import FILE_COLUMN, ROW_COLUMN, DuckDBEngine
-from segmentation_pipeline.resources.sources.conversion import convert, converter, forget
-from segmentation_pipeline.resources.sources.discovery import matching, root_of
-from segmentation_pipeline.resources.sources.headers import SourceError, positions
+from segmentation_pipeline.errors import TransientFault
+from segmentation_pipeline.resources.engine import DuckDBEngine
+from segmentation_pipeline.resources.sources.conversion import check_parquet, converter, forget, write_converted
+from segmentation_pipeline.resources.sources.discovery import matching, no_match, root_of
+from segmentation_pipeline.resources.sources.filing import (
+    Counts,
+    Filing,
+    ReadableFile,
+    digest_of,
+    signature_of,
+    span_of,
+)
+from segmentation_pipeline.resources.sources.headers import SourceError, listed, positions
 from segmentation_pipeline.resources.sources.index import Index, SourceFile
-from segmentation_pipeline.settings import NUMBERS, Settings
-
-PROBLEMS_SHOWN = 5
+from segmentation_pipeline.resources.sources.landing import Look, look_at
+from segmentation_pipeline.settings import Files, Settings
 
 
 @dataclass
 class FileSource:
-    """Transaction files of one shop.
+    """Transaction files of one shop; a `TransactionSource`.
 
     Args:
         settings: Where the files are, how they are written, and the range of days.
@@ -52,235 +51,236 @@ class FileSource:
     _files: list[SourceFile] | None = field(default=None, init=False)
 
     @cached_property
+    def how(self) -> Files:
+        """The section of the settings that is about the files."""
+        if not isinstance(self.settings.source, Files):
+            raise TypeError(f"a source of kind {self.settings.source.kind} is not made of files")
+        return self.settings.source
+
+    @property
+    def place(self) -> str:
+        """The glob."""
+        return self.how.path
+
+    @cached_property
     def root(self) -> Path:
         """The folder before the first wildcard of the glob."""
-        return root_of(self.settings.source.path)
+        return root_of(self.how.path)
 
     def files(self) -> list[SourceFile]:
         """The indexed files; the folder is looked at once per process, see `refresh`."""
         return self._files if self._files is not None else self.refresh()
 
     def refresh(self) -> list[SourceFile]:
-        """Look at the folder again, and measure the files that are new or changed.
+        """Look at the folder again, and measure the files that are new or changed, but for those that still grow.
 
         Raises:
             SourceError: No file matches, or files cannot be read (the message lists them). The index stays as it was.
         """
-        index = Index(self._workspace / "index.parquet")
-        stored, signature = index.load(), self._signature()
-        known: list[SourceFile] = []
-        fresh: list[Path] = []
-        for path in matching(self.settings.source.path):
-            entry, stat = stored.get(self._name(path)), path.stat()
-            is_known = entry is not None and entry.is_of(stat.st_size, stat.st_mtime_ns, signature)
-            if entry is not None and is_known and self._readable(path, entry.sha256).exists():
-                known.append(entry)
-            else:
-                fresh.append(path)
-        self._files = sorted([*known, *self._measured(fresh, signature)], key=lambda file: file.path)
-        if fresh or len(known) != len(stored):
-            index.save(self._files)
-            forget(self._workspace, {self._readable(self.root / file.path, file.sha256) for file in self._files})
+        stored = self._index.load()
+        look = self._look(stored)
+        kept = self._kept(look)
+        if not (look.known or look.fresh or look.growing) and not (kept and self.root.is_dir()):
+            raise no_match(self.how.path)
+        there = [*look.known, *look.overwritten, *self._measured(look.fresh)]
+        renamed = {file.sha256 for file in there}
+        found = [*there, *(file for file in kept if file.sha256 not in renamed)]
+        self._files = sorted(found, key=lambda file: file.path)
+        if {file.path: file for file in self._files} != stored:
+            self._index.save(self._files)
+            forget(self._workspace, {self._parquet(file.path, file.sha256) for file in self._files})
         return self._files
 
     def digest(self, day: date) -> str:
         """What the raw rows of a day are made from: the contents of the files that hold it, and how they are read."""
-        files = [
-            f"{file.path}:{file.sha256}:{file.undated_rows}:{file.filing_day}"
-            for file in self.files()
-            if file.holds(day)
-        ]
-        return hashlib.sha256("\n".join([self._signature(), *files]).encode()).hexdigest()
+        return digest_of(day, self.files(), self._signature)
+
+    def first_day(self) -> date | None:
+        """The first day of sale in any file."""
+        return span_of(self.files())[0]
 
     def last_day(self) -> date | None:
         """The last day of sale in any file."""
-        return max((file.last_day for file in self.files() if file.last_day), default=None)
+        return span_of(self.files())[1]
 
     def rows(self, days: Sequence[date]) -> ir.Table:
         """Raw rows of a range of days as `schema.RAW_TRANSACTIONS`, reading only files that hold one of them.
 
         Raises:
             SourceError: A file that was there when it was indexed is gone.
+            TransientFault: A file has changed since.
         """
         files = [file for file in self.files() if any(file.holds(day) for day in days)]
-        if not files:
-            return ibis.memtable([], schema=schema.RAW_TRANSACTIONS.ibis_schema)
-        located = {self.root / file.path: file for file in files}
-        gone = [str(path) for path in located if not path.exists()]
-        if gone:
-            raise SourceError(f"{_listed(gone)}: removed while it was to be read. Run again, or put it back.")
-        filed = self._filed({path: file.sha256 for path, file in located.items()}, located)
-        return schema.RAW_TRANSACTIONS.conform(
-            filed.filter(_.date.between(ibis.literal(min(days)), ibis.literal(max(days))))
-        )
+        lost = [file for file in files if not self._parquet(file.path, file.sha256).exists()]
+        if lost:
+            raise self._lost(lost, days)
+        changed = [str(self.root / file.path) for file in files if self._is_other_now(file)]
+        if changed:
+            raise TransientFault(f"{listed(changed)}: changed while it was to be read. Run again once it is whole.")
+        return self._filing.rows([self._readable(file) for file in files], days)
 
     def column_types(self) -> dict[str, str]:
         """Canonical name to the type its column has in the first file, for reports."""
-        path, mapped = self.root / self.files()[0].path, self.settings.source.columns.mapped()
-        if converter(path.name):
+        mapped = self.how.columns.mapped()
+        there = [file.path for file in self.files() if (self.root / file.path).exists()]
+        if not there or converter(there[0]):
             return dict.fromkeys(mapped, "text")
+        path = self.root / there[0]
         found = pq.read_schema(path)
         return {name: str(found.field(place).type) for name, place in positions(found.names, mapped, path).items()}
+
+    def state(self) -> str:
+        """A fingerprint of the names, sizes and times of the settled files, by which `refresh` would find what is new."""
+        look = self._look(self._index.load())
+        return replace(look, removed=self._kept(look)).fingerprint(self.root)
+
+    def waiting(self) -> list[str]:
+        """Names of the files that still grow."""
+        return list(self._look(self._index.load()).growing)
+
+    def removed(self) -> list[str]:
+        """Names of indexed files that are no longer there, and whose rows still count."""
+        return [file.path for file in self.files() if not (self.root / file.path).exists()]
+
+    def lost_days(self) -> Collection[date]:
+        """Days of removed files of which no converted copy is left: they cannot be computed again."""
+        lost = [file for file in self.files() if not self._parquet(file.path, file.sha256).exists()]
+        return {day for file in lost for day in _days_of(file)}
+
+    @cached_property
+    def _index(self) -> Index:
+        return Index(self._workspace / "index.parquet")
+
+    @cached_property
+    def _filing(self) -> Filing:
+        return Filing(self.settings, self.engine)
 
     @property
     def _workspace(self) -> Path:
         return Path(str(self.workspace))
 
-    def _name(self, path: Path) -> str:
-        return path.relative_to(self.root).as_posix()
-
+    @cached_property
     def _signature(self) -> str:
         """What the index depends on besides the files."""
-        settings = self.settings
-        how = settings.source.model_dump_json(exclude={"path"})
-        parts = [how, settings.timezone, settings.start_date, settings.end_date, *settings.cleaning.null_tokens]
-        return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:16]
+        how = self.how.model_dump_json(exclude={"path", "settle_seconds", "removed_files"})
+        return signature_of(how, self.settings)
 
-    def _readable(self, path: Path, sha256: str) -> Path:
+    @cached_property
+    def _place(self) -> str:
+        """The glob as seen from the workspace: what was found by another one was not removed, but is not meant any more."""
+        return os.path.relpath(self.how.path, self._workspace)
+
+    def _look(self, stored: Mapping[str, SourceFile]) -> Look:
+        def is_current(entry: SourceFile, stat: stat_result) -> bool:
+            is_known = entry.is_of(stat.st_size, stat.st_mtime_ns, self._signature) and entry.place == self._place
+            return is_known and self._parquet(entry.path, entry.sha256).exists()
+
+        return look_at(matching(self.how.path), self.root, stored, is_current, self.how.settle_seconds)
+
+    def _kept(self, look: Look) -> list[SourceFile]:
+        """Entries of files that are gone and still count; counted again if other settings read them otherwise."""
+        if self.how.removed_files == "drop":
+            return []
+        kept = [file for file in look.removed if file.place == self._place]
+        changed = [file for file in kept if file.settings != self._signature]
+        to_be_had = [file for file in changed if self._parquet(file.path, file.sha256).exists()]
+        counts = self._filing.counts([self._readable(file) for file in to_be_had])
+        return [self._counted(file, counts[file.path]) if file.path in counts else file for file in kept]
+
+    def _lost(self, lost: Sequence[SourceFile], days: Sequence[date]) -> SourceError:
+        names = listed([str(self.root / file.path) for file in lost])
+        wanted = sorted({day for file in lost for day in _days_of(file)} & set(days))
+        told = listed([day.isoformat() for day in wanted])
+        remedy = (
+            "Put it back, or set source.removed_files: drop to compute these days without it."
+            if self.how.removed_files == "keep"
+            else "Run again, or put it back."
+        )
+        return SourceError(f"{names}: removed, and needed to compute {told} again. {remedy}")
+
+    def _is_other_now(self, file: SourceFile) -> bool:
+        """Whether a file that is read where it lies has changed since it was indexed."""
+        if converter(file.path) is not None:
+            return False
+        stat = (self.root / file.path).stat()
+        return (stat.st_size, stat.st_mtime_ns) != (file.size, file.mtime_ns)
+
+    def _readable(self, file: SourceFile) -> ReadableFile:
+        return ReadableFile(
+            name=file.path,
+            origin=str(self.root / file.path),
+            parquet=self._parquet(file.path, file.sha256),
+            is_converted=converter(file.path) is not None,
+            mtime_ns=file.mtime_ns,
+            filing_day=file.filing_day,
+        )
+
+    def _parquet(self, name: str, sha256: str) -> Path:
         """The Parquet file with a file's rows: the file itself, or what it was converted to.
 
         The same content under two names is two files: a delivery made twice must show as duplicates.
         """
-        if converter(path.name) is None:
-            return path
-        how = self.settings.source
-        read_as = (self._name(path), sorted(how.columns.mapped().items()), how.delimiter, how.encoding, how.decimal)
+        if converter(name) is None:
+            return self.root / name
+        how = self.how
+        read_as = (name, sorted(how.columns.mapped().items()), how.delimiter, how.encoding, how.decimal)
         return self._workspace / f"{sha256[:32]}-{hashlib.sha256(repr(read_as).encode()).hexdigest()[:16]}.parquet"
 
-    def _measured(self, paths: Sequence[Path], signature: str) -> list[SourceFile]:
-        problems, digests = [], {}
-        for path in paths:
+    def _measured(self, stats: Mapping[Path, stat_result]) -> list[SourceFile]:
+        problems, entries = [], []
+        for path, stat in stats.items():
             try:
-                digests[path] = self._prepared(path)
+                entries.append(self._entry(path, stat, self._prepared(path)))
             except SourceError as problem:
                 problems.append(str(problem))
         if problems:
-            raise SourceError(_listed(problems, "\n"))
-        counts = self._counted(digests) if digests else pd.DataFrame()
-        return [self._entry(path, digest, signature, counts) for path, digest in digests.items()]
+            raise SourceError(listed(problems, "\n"))
+        counts = self._filing.counts([self._readable(entry) for entry in entries])
+        return [self._counted(entry, counts[entry.path]) for entry in entries]
 
-    def _counted(self, digests: Mapping[Path, str]) -> pd.DataFrame:
-        """Rows and span of days by path; a file without rows is left out."""
-        counted = (
-            self._filed(digests, {})
-            .group_by("path")
-            .agg(
-                rows=_.count(),
-                first_day=_.day_of_sale.min(where=_.is_usable),
-                last_day=_.day_of_sale.max(where=_.is_usable),
-                undated_rows=(~_.is_usable).sum(),
-            )
-        )
-        try:
-            return self.engine.to_pandas(counted).set_index("path")
-        except (duckdb.IOException, duckdb.InvalidInputException) as problem:
-            if len(digests) == 1:
-                raise SourceError(f"{next(iter(digests))}: cannot be read ({problem}). Deliver it again.") from problem
-            for path, digest in digests.items():
-                self._counted({path: digest})
-            raise
-
-    def _entry(self, path: Path, digest: str, signature: str, counts: pd.DataFrame) -> SourceFile:
-        name, stat = self._name(path), path.stat()
-        count = counts.loc[name].to_dict() if name in counts.index else {"rows": 0, "undated_rows": 0}
-        first, last = _day(count.get("first_day")), _day(count.get("last_day"))
+    def _entry(self, path: Path, stat: stat_result, digest: str) -> SourceFile:
+        """What is known of a file before its rows are counted."""
         return SourceFile(
-            path=name,
+            path=path.relative_to(self.root).as_posix(),
             size=stat.st_size,
             mtime_ns=stat.st_mtime_ns,
             sha256=digest,
-            rows=int(count["rows"]),
-            first_day=first,
-            last_day=last,
-            undated_rows=int(count["undated_rows"]),
-            filing_day=first or self.settings.start_date,
-            settings=signature,
+            rows=0,
+            first_day=None,
+            last_day=None,
+            undated_rows=0,
+            filing_day=self.settings.start_date,
+            settings=self._signature,
+            place=self._place,
+        )
+
+    def _counted(self, entry: SourceFile, counts: Counts) -> SourceFile:
+        return replace(
+            entry,
+            rows=counts.rows,
+            first_day=counts.first_day,
+            last_day=counts.last_day,
+            undated_rows=counts.undated_rows,
+            filing_day=counts.first_day or self.settings.start_date,
+            settings=self._signature,
         )
 
     def _prepared(self, path: Path) -> str:
         """Check one file and convert it if needed; returns the digest of its bytes."""
-        with path.open("rb") as opened:
-            digest = hashlib.file_digest(opened, "sha256").hexdigest()
-        rows, target = converter(path.name), self._readable(path, digest)
+        try:
+            with path.open("rb") as opened:
+                digest = hashlib.file_digest(opened, "sha256").hexdigest()
+        except FileNotFoundError as gone:
+            raise SourceError(f"{path}: removed while it was to be read. Run again, or put it back.") from gone
+        rows, target = converter(path.name), self._parquet(path.relative_to(self.root).as_posix(), digest)
         if rows is None:
-            _check_parquet(path, self.settings)
+            check_parquet(path, self.how)
         elif not target.exists():
-            convert(path, target, self.settings.source, rows)
+            write_converted(rows(path, self.how), target, self.how.columns.mapped())
         return digest
 
-    def _filed(self, digests: Mapping[Path, str], indexed: Mapping[Path, SourceFile]) -> ir.Table:
-        """Rows of files as text, each with its path and the day it is filed under."""
-        groups: dict[tuple[str, ...], list[Path]] = {}
-        for path, digest in digests.items():
-            groups.setdefault(_shape(self._readable(path, digest)), []).append(path)
-        parts = [self._text(paths, digests) for paths in groups.values()]
-        files = ibis.memtable(
-            [
-                {
-                    FILE_COLUMN: str(self._readable(path, digest)),
-                    "path": self._name(path),
-                    "written_on": self._written_on(path),
-                    "filing_day": indexed[path].filing_day if path in indexed else self.settings.start_date,
-                }
-                for path, digest in digests.items()
-            ],
-            schema={FILE_COLUMN: "string", "path": "string", "written_on": "date", "filing_day": "date"},
-        )
-        rows = (ibis.union(*parts) if len(parts) > 1 else parts[0]).inner_join(files, FILE_COLUMN)
-        return dating.filed(rows, self.settings).mutate(source_file=_.path)
 
-    def _written_on(self, path: Path) -> date:
-        return datetime.fromtimestamp(path.stat().st_mtime, UTC).astimezone(self.settings.zone).date()
-
-    def _text(self, paths: Sequence[Path], digests: Mapping[Path, str]) -> ir.Table:
-        """Rows of files of one shape, canonical names, every column as text."""
-        table = self.engine.read_parquet_with_rows([UPath(self._readable(path, digests[path])) for path in paths])
-        mapped = self.settings.source.columns.mapped()
-        if converter(paths[0].name):
-            columns = {name: table[name] for name in mapped}
-            numbering = {"broken_line": table.broken_line, "source_row": table.source_row}
-        else:
-            places = positions(pq.read_schema(paths[0]).names, mapped, paths[0])
-            columns = {name: self._as_text(name, table[table.columns[place]]) for name, place in places.items()}
-            numbering = {"broken_line": ibis.null("string"), "source_row": table[ROW_COLUMN] + 1}
-        missing = {name: ibis.null("string") for name in schema.SOURCE_COLUMNS if name not in mapped}
-        return table.select(FILE_COLUMN, **columns, **missing, **numbering)
-
-    def _as_text(self, name: str, column: ir.Value) -> ir.StringValue:
-        """A typed column as this source would write it, so that numbers read the same way as in its csv files."""
-        text = column.cast("string")
-        is_number = name in NUMBERS and column.type().is_numeric()
-        return text.replace(".", ",") if is_number and self.settings.source.decimal == "," else text
-
-
-def _check_parquet(path: Path, settings: Settings) -> None:
-    """Check that a file is Parquet, whole, and has the mapped columns."""
-    try:
-        found = pq.read_schema(path)
-    except (pa.ArrowInvalid, OSError) as problem:
-        if path.suffix.lower() != ".parquet":
-            raise SourceError(
-                f"{path}: is no csv, csv.gz, parquet or xlsx file. Remove it, or let source.path name only such files."
-            ) from problem
-        raise SourceError(
-            f"{path}: is no whole Parquet file ({path.stat().st_size:,} bytes; its end is missing or damaged). "
-            f"Deliver it again. ({problem})"
-        ) from problem
-    positions(found.names, settings.source.columns.mapped(), path)
-    if ROW_COLUMN in (name.lower() for name in found.names):
-        raise SourceError(f"{path}: has a column {ROW_COLUMN}, which the engine keeps for itself. Rename it.")
-
-
-def _shape(path: Path) -> tuple[str, ...]:
-    """Names and types of a Parquet file's columns; files of one shape are read together."""
-    return tuple(f"{column.name}:{column.type}" for column in pq.read_schema(path))
-
-
-def _day(value: Any) -> date | None:
-    return None if value is None or pd.isna(value) else pd.Timestamp(value).date()
-
-
-def _listed(texts: Sequence[str], separator: str = ", ") -> str:
-    """The first texts, and how many there are besides."""
-    more = [f"and {len(texts) - PROBLEMS_SHOWN:,} more"] if len(texts) > PROBLEMS_SHOWN else []
-    return separator.join([*texts[:PROBLEMS_SHOWN], *more])
+def _days_of(file: SourceFile) -> list[date]:
+    """Every day that a file can hold rows of."""
+    first, last = file.first_day or file.filing_day, file.last_day or file.filing_day
+    return [day for number in range((last - first).days + 1) if file.holds(day := first + timedelta(days=number))]

@@ -1,6 +1,6 @@
 """Headers: finding the mapped columns of a file, and the message if they are not there.
 
-Belongs here: column names, the error every reader of sources raises. Does not: reading rows.
+Belongs here: column names, the error every reader of sources raises, long lists in messages. Does not: reading rows.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,6 +10,7 @@ from pathlib import Path
 from segmentation_pipeline.errors import PipelineError
 
 HEADER_ROWS_SEARCHED = 20
+PROBLEMS_SHOWN = 5
 
 
 class SourceError(PipelineError):
@@ -27,8 +28,8 @@ def fullest(head: Sequence[Sequence[str]]) -> Sequence[str]:
     return max(head, key=lambda row: sum(bool(cell.strip()) for cell in row), default=[])
 
 
-def positions(header: Sequence[str], wanted: Mapping[str, str], file: Path) -> dict[str, int]:
-    """Canonical name to the place of its column in the header.
+def positions(header: Sequence[str], wanted: Mapping[str, str], file: Path | str) -> dict[str, int]:
+    """Canonical name to the place of its column in the header of a file, or of what stands for one in messages.
 
     Raises:
         SourceError: A mapped column is missing or there twice.
@@ -36,7 +37,7 @@ def positions(header: Sequence[str], wanted: Mapping[str, str], file: Path) -> d
     names = [name.strip() for name in header]
     missing = [name for name in wanted.values() if name not in names]
     if missing:
-        hints = [close[0] for name in missing if (close := _closest(name, names))]
+        hints = [close[0] for name in missing if (close := closest(name, names))]
         raise SourceError(
             f"{file}: has no column {', '.join(map(repr, missing))}. Its columns are: {', '.join(names) or '(none)'}."
             + (f" Did you mean {', '.join(map(repr, hints))}?" if hints else "")
@@ -48,6 +49,13 @@ def positions(header: Sequence[str], wanted: Mapping[str, str], file: Path) -> d
     return {canonical: names.index(name) for canonical, name in wanted.items()}
 
 
-def _closest(name: str, names: Sequence[str]) -> list[str]:
+def closest(name: str, names: Sequence[str]) -> list[str]:
+    """The most similar name, if there is a similar one."""
     folded = {each.lower(): each for each in names}
     return [folded[close] for close in get_close_matches(name.lower(), folded, n=1)]
+
+
+def listed(texts: Sequence[str], separator: str = ", ") -> str:
+    """The first texts, and how many there are besides."""
+    more = [f"and {len(texts) - PROBLEMS_SHOWN:,} more"] if len(texts) > PROBLEMS_SHOWN else []
+    return separator.join([*texts[:PROBLEMS_SHOWN], *more])

@@ -17,11 +17,12 @@ _TYPES = {str: pa.string(), int: pa.int64(), date: pa.date32(), date | None: pa.
 
 @dataclass(frozen=True)
 class SourceFile:
-    """What the index knows of one file.
+    """What the index knows of one file, or of one day of a table, which is read and filed like a file.
 
     `undated_rows` counts the rows without a usable day; `filing_day` is the day they are filed under; `path` is
     relative to the folder before the glob's first wildcard, and is what `source_file` says; `settings` stands for the
-    part of the configuration that the entry depends on.
+    part of the configuration that the entry depends on, `place` for where it was found, and `mark` for what a table's
+    high-water mark was then.
     """
 
     path: str
@@ -34,6 +35,8 @@ class SourceFile:
     undated_rows: int
     filing_day: date
     settings: str
+    place: str = ""
+    mark: str = ""
 
     def holds(self, day: date) -> bool:
         """Whether rows of this day can be in the file."""

@@ -17,12 +17,12 @@ from segmentation_pipeline.resources.sources.headers import (
     header_row,
     positions,
 )
-from segmentation_pipeline.settings import NUMBERS, Source
+from segmentation_pipeline.settings import NUMBERS, Files
 
 ROWS_PER_BATCH = 50_000
 
 
-def xlsx_rows(file: Path, source: Source) -> Iterator[pa.RecordBatch]:
+def xlsx_rows(file: Path, source: Files) -> Iterator[pa.RecordBatch]:
     """Rows by canonical column name, with their numbers below the header; blank rows are left out.
 
     Raises:

@@ -15,7 +15,7 @@ from segmentation_pipeline.checks.suites import suites
 from segmentation_pipeline.core.clustering.preprocessing import Scaling
 from segmentation_pipeline.core.clustering.scoring import RFM, Segment, SegmentationModel
 from segmentation_pipeline.core.profiling.segments import with_quality
-from segmentation_pipeline.settings import Columns, ConfigurationError, Drift, Model, Quality, Settings, Source
+from segmentation_pipeline.settings import Columns, ConfigurationError, Drift, Files, Model, Quality, Settings
 
 ADVICE = Advice(why="-", remedy="-")
 DAYS = [date(2025, 7, day) for day in (1, 2, 3)]
@@ -25,7 +25,7 @@ EVERY_COLUMN = Columns(
 
 
 def settings_with(**quality: Any) -> Settings:
-    source = Source(path="-", columns=EVERY_COLUMN)
+    source = Files(path="-", columns=EVERY_COLUMN)
     return Settings(source=source, start_date=date(2025, 1, 1), quality=Quality(**quality))
 
 
@@ -138,7 +138,7 @@ def test_a_severity_for_a_check_that_does_not_exist_names_the_nearest_one():
 
 def test_only_mapped_columns_are_missed():
     bare = Columns(customer_id="c", invoiced_at="t", amount="a")
-    settings = Settings(source=Source(path="-", columns=bare), start_date=date(2025, 1, 1))
+    settings = Settings(source=Files(path="-", columns=bare), start_date=date(2025, 1, 1))
     names = {each.name for each in suites(settings)["raw_transactions"]}
     assert {"invoiced_at_is_given", "price_is_given"} <= names
     assert not names & {"invoice_id_is_given", "quantity_is_given", "product_id_is_given", "country_is_given"}

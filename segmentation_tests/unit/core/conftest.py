@@ -11,7 +11,7 @@ import pytest
 
 from segmentation_pipeline.core import schema
 from segmentation_pipeline.resources.engine import DuckDBEngine
-from segmentation_pipeline.settings import Columns, Engine, Settings, Source
+from segmentation_pipeline.settings import Columns, Engine, Files, Settings
 
 EVERY_COLUMN = {name: name for name in schema.SOURCE_COLUMNS if name != "amount"}
 A_GOOD_ROW = {
@@ -49,7 +49,7 @@ def shop() -> Callable[..., Settings]:
     def build(columns: dict[str, str] = EVERY_COLUMN, source: dict[str, object] | None = None, **sections) -> Settings:
         return Settings(
             **{
-                "source": Source(path="*.csv", columns=Columns(**columns), **(source or {})),
+                "source": Files(path="*.csv", columns=Columns(**columns), **(source or {})),
                 "timezone": "Europe/London",
                 "start_date": date(2011, 1, 1),
                 "end_date": date(2011, 12, 31),
