@@ -125,7 +125,7 @@ def _request(due: catching_up.Due, requests: int, priority: int) -> dg.RunReques
 def _named(due: catching_up.Due) -> str:
     first, last = due.run.first_day, due.run.last_day
     span = f"{first}" if first == last else f"{first} to {last}"
-    return f"{due.run.assets[0]} and {len(due.run.assets) - 1} more of {span}"
+    return f"{due.run.assets[0]}{' and what follows' if len(due.run.assets) > 1 else ''} of {span}"
 
 
 def _nothing_new(source: TransactionSource) -> str:

@@ -25,7 +25,13 @@ def configure(folder: Path, first: date, last: date, **changes: object) -> Path:
     sample_data.simulate(folder / "landing", shop)
     content = yaml.safe_load((PROJECT / "data" / "shop.yaml").read_text())
     del content["end_date"]
-    content |= {"start_date": first, "lake": "lake", "reports": "reports", "migration": {"days": 5}}
+    content |= {
+        "start_date": first,
+        "lake": "lake",
+        "reports": "reports",
+        "migration": {"days": 5},
+        "model": {"max_k": 4},
+    }
     content["source"] |= {"settle_seconds": 0}
     file = folder / "shop.yaml"
     file.write_text(yaml.safe_dump(content | changes))

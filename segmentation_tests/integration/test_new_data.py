@@ -8,7 +8,6 @@ from pathlib import Path
 
 import dagster as dg
 import pandas as pd
-import pyarrow.parquet as pq
 import pytest
 
 from segmentation_pipeline.planning import FEATURES, RETURNS, SEGMENTS, TRANSACTIONS
@@ -85,10 +84,17 @@ def daemon(done: Path, tmp_path: Path) -> Iterator[Daemon]:
 
 def sold(file: Path, day: date, customer: str = "99001", rows: int = 3) -> Path:
     """A file with lines of a day, of a customer that no other file has."""
-    (model,) = file.parent.glob(f"*{day}*.parquet")
-    lines = pq.read_table(model).to_pandas().head(rows)
-    lines = lines.assign(CustomerID=customer, InvoiceNo=[f"9{customer}{n}" for n in range(rows)], Quantity=2)
-    lines.assign(UnitPrice=1.5, InvoiceDate=pd.Timestamp(f"{day} 12:00")).to_parquet(file)
+    lines = {
+        "InvoiceNo": [f"9{customer}{number}" for number in range(rows)],
+        "StockCode": "P1",
+        "Description": "thing",
+        "Quantity": 2,
+        "InvoiceDate": pd.Timestamp(f"{day} 12:00"),
+        "UnitPrice": 1.5,
+        "CustomerID": customer,
+        "Country": "France",
+    }
+    pd.DataFrame(lines).to_parquet(file)
     return file
 
 

@@ -1,0 +1,234 @@
+"""Interruptions: runs that are killed, two runs at once, and faults that pass leave what an undisturbed run leaves."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+import pytest
+
+from segmentation_pipeline.build import build_definitions, build_resources
+from segmentation_pipeline.errors import TransientFault
+from segmentation_pipeline.resources.lock import exclusively
+from segmentation_pipeline.settings import load
+from segmentation_tests.integration.live_shop import QUIET, configure
+
+FIRST, LAST = date(2025, 7, 1), date(2025, 7, 20)
+KILLS = 10
+ASSETS = ("raw_transactions", "clean_transactions", "quarantined_transactions", "customer_orders", "customer_returns")
+SNAPSHOTS = ("rfm_features", "feature_exploration", "customer_segments", "segment_migration", "segment_profiles")
+RANGE = {"dagster/asset_partition_range_start": str(FIRST), "dagster/asset_partition_range_end": str(LAST)}
+
+# What a run worker does: every daily asset of the range, in one run. `ready` tells when the work begins.
+WORKER = f"""
+import os, sys
+from pathlib import Path
+import dagster as dg
+from segmentation_pipeline.build import build_definitions
+from segmentation_pipeline.settings import load
+definitions = build_definitions(load(Path(sys.argv[1])))
+job = definitions.resolve_job_def("nightly_refresh")
+print("ready", flush=True)
+with dg.DagsterInstance.ephemeral() as instance:
+    done = job.execute_in_process(instance=instance, run_config={QUIET!r}, tags={RANGE!r}, raise_on_error=False)
+sys.stdout.flush()
+os._exit(0 if done.success else 1)
+"""
+
+
+@pytest.fixture(scope="module")
+def ready(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A shop with a model in force and nothing else in its lake."""
+    file = configure(tmp_path_factory.mktemp("interrupted"), FIRST, LAST)
+    settings = load(file)
+    definitions = build_definitions(settings)
+    with dg.DagsterInstance.ephemeral() as instance:
+        job = definitions.resolve_job_def("nightly_refresh")
+        selected = [dg.AssetKey(asset) for asset in (*ASSETS, "rfm_features")]
+        assert job.execute_in_process(instance=instance, run_config=QUIET, tags=RANGE, asset_selection=selected).success
+        assert (
+            definitions.resolve_job_def("refit_model").execute_in_process(instance=instance, run_config=QUIET).success
+        )
+    for asset in (*ASSETS, "rfm_features"):
+        shutil.rmtree(settings.lake / asset)
+    return file
+
+
+@pytest.fixture(scope="module")
+def undisturbed(ready: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, bytes], float]:
+    """The files of a run that nothing befell, and the seconds it took once it had begun."""
+    file = copied(ready, tmp_path_factory.mktemp("undisturbed"))
+    worker = started(file)
+    begun = time.monotonic()
+    assert worker.wait(300) == 0
+    return contents(file), time.monotonic() - begun
+
+
+def copied(file: Path, folder: Path) -> Path:
+    return shutil.copytree(file.parent, folder / "shop") / file.name
+
+
+def started(file: Path) -> subprocess.Popen[str]:
+    """A run worker that has begun, in a process group of its own."""
+    worker = subprocess.Popen(
+        [sys.executable, "-c", WORKER, str(file)], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert worker.stdout
+    assert worker.stdout.readline() == "ready\n"
+    return worker
+
+
+def contents(file: Path) -> dict[str, bytes]:
+    """Every partition of the lake, by path."""
+    lake = load(file).lake
+    return {
+        str(part.relative_to(lake)): part.read_bytes()
+        for asset in (*ASSETS, *SNAPSHOTS)
+        for part in sorted((lake / asset).rglob("*.parquet"))
+    }
+
+
+def readable(file: Path) -> None:
+    """Every partition that is in the lake can be read to its last row."""
+    lake = load(file).lake
+    for asset in (*ASSETS, *SNAPSHOTS):
+        parts = [str(part) for part in (lake / asset).rglob("part-0.parquet")]
+        if parts:
+            duckdb.sql(f"SELECT count(*), max(hash(t)) FROM read_parquet({parts}) t").fetchall()
+
+
+def test_a_range_run_killed_at_ten_random_moments_and_run_again_leaves_the_same_bytes(ready, undisturbed, tmp_path):
+    file = copied(ready, tmp_path)
+    whole, seconds = undisturbed
+    moments = random.Random(3)
+    partitions = []
+    for _kill in range(KILLS):
+        worker = started(file)
+        time.sleep(moments.uniform(0.02, 0.95) * seconds)
+        os.killpg(worker.pid, signal.SIGKILL)
+        worker.wait()
+        readable(file)
+        found = contents(file)
+        partitions.append(len(found))
+        assert all(whole[part] == content for part, content in found.items())
+    assert partitions[0] < len(whole)
+    worker = started(file)
+    assert worker.wait(300) == 0
+    assert contents(file) == whole
+
+
+def test_two_range_runs_at_once_on_overlapping_days_end_in_the_same_bytes(ready, undisturbed, tmp_path):
+    file = copied(ready, tmp_path)
+    workers = [started(file) for _worker in range(2)]
+    assert [worker.wait(300) for worker in workers] == [0, 0]
+    assert contents(file) == undisturbed[0]
+
+
+def test_a_run_waits_for_another_process_that_writes_to_the_lake_and_says_for_whom(ready, tmp_path):
+    file = copied(ready, tmp_path)
+    settings = load(file)
+    definitions = build_definitions(settings)
+    holder = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import sys, time; from pathlib import Path; from segmentation_pipeline.resources.lock import exclusively\n"
+            "with exclusively(Path(sys.argv[1]), 'run 4711', print):\n    print('held', flush=True); time.sleep(3)",
+            str(settings.lake),
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert holder.stdout
+    assert holder.stdout.readline() == "held\n"
+    with dg.DagsterInstance.ephemeral() as instance:
+        done = definitions.resolve_job_def("nightly_refresh").execute_in_process(
+            instance=instance,
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            partition_key=str(FIRST),
+            asset_selection=[dg.AssetKey("raw_transactions")],
+        )
+        told = [entry.user_message for entry in instance.all_logs(done.run_id)]
+    assert holder.wait() == 0
+    assert f"Waiting for run 4711, which writes to {settings.lake}." in told
+
+
+def test_a_killed_process_leaves_no_lock_behind(tmp_path):
+    code = (
+        "import sys, time; from pathlib import Path; from segmentation_pipeline.resources.lock import exclusively\n"
+        "with exclusively(Path(sys.argv[1]), 'a run', print):\n    print('held', flush=True); time.sleep(600)"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout
+    assert holder.stdout.readline() == "held\n"
+    holder.kill()
+    holder.wait()
+    told: list[str] = []
+    with exclusively(tmp_path, "another", told.append):
+        assert told == []
+
+
+class Flaky:
+    """A source that cannot be reached at first."""
+
+    def __init__(self, source: object, faults: list[Exception]) -> None:
+        self._source = source
+        self._faults = faults
+        self.asked = 0
+
+    def rows(self, days: object) -> object:
+        self.asked += 1
+        if self._faults:
+            raise self._faults.pop(0)
+        return self._source.rows(days)  # type: ignore[attr-defined]
+
+
+def attempts(file: Path, faults: list[Exception]) -> tuple[bool, int, list[str]]:
+    """Whether a run succeeded whose source had these faults, how often it was asked, and the messages of retries."""
+    settings = load(file)
+    schedule = settings.schedule.model_copy(update={"retry_seconds": 0.05})
+    settings = settings.model_copy(update={"schedule": schedule})
+    resources: Mapping[str, object] = build_resources(settings)
+    source = Flaky(resources["source"], faults)
+    definitions = build_definitions(settings, {**resources, "source": source})
+    with dg.DagsterInstance.ephemeral() as instance:
+        done = definitions.resolve_job_def("nightly_refresh").execute_in_process(
+            instance=instance,
+            run_config=QUIET,
+            partition_key=str(FIRST),
+            asset_selection=[dg.AssetKey("raw_transactions")],
+            raise_on_error=False,
+        )
+        waits = [
+            event.message for event in done.all_events if event.event_type == dg.DagsterEventType.STEP_UP_FOR_RETRY
+        ]
+    return done.success, source.asked, waits
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [TransientFault("The database is away."), ConnectionResetError("reset"), OSError(116, "Stale file handle")],
+    ids=["database", "network", "file system"],
+)
+def test_a_fault_that_passes_is_tried_again_later_and_later(ready, tmp_path, fault):
+    succeeded, asked, waits = attempts(copied(ready, tmp_path), [fault, fault])
+    assert (succeeded, asked) == (True, 3)
+    assert [wait.rsplit(" ", 1)[-1] for wait in waits] == ["0.05", "0.1"] or len(waits) == 2
+
+
+@pytest.mark.parametrize("fault", [ValueError("a bug"), OSError(28, "No space left on device")], ids=["bug", "disk"])
+def test_any_other_fault_ends_the_run_at_once(ready, tmp_path, fault):
+    assert attempts(copied(ready, tmp_path), [fault]) == (False, 1, [])
+
+
+def test_a_fault_that_does_not_pass_ends_the_run_after_the_configured_retries(ready, tmp_path):
+    succeeded, asked, waits = attempts(copied(ready, tmp_path), [TransientFault("The database is away.")] * 9)
+    assert (succeeded, asked, len(waits)) == (False, 4, 3)
