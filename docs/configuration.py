@@ -4,7 +4,7 @@ Belongs here: laying out names, types, defaults and descriptions. Does not: any 
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
@@ -29,15 +29,21 @@ def tables(model: type[BaseModel], path: str) -> list[str]:
     """A table of a section's own keys, and after it those of the sections below."""
     own, below = [], []
     for name, field in model.model_fields.items():
-        key = f"{path}{name}"
-        kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            below += tables(kind, f"{key}.")
-        else:
+        key = f"{path}{field.alias or name}"
+        section = _section(field.annotation)
+        if section:
+            below += tables(section, f"{key}.")
+        if section is None or field.default is None:
             default = _default(field.get_default(call_default_factory=True))
             own.append(f"| `{key}` | {default} | {_words(model, name, field.description)} |")
     title = f"## {path.rstrip('.')}\n\n{_first_line(model)}\n" if path else "## The shop\n"
     return [title, "| key | default | meaning |", "|---|---|---|", *own, "", *below]
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:
+    """The section that a key holds, required or not; None for a key with a value."""
+    kinds = (annotation, *get_args(annotation)) if get_origin(annotation) is not tuple else ()
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
 
 
 def _words(model: type[BaseModel], name: str, description: str | None) -> str:

@@ -14,6 +14,7 @@ from segmentation_pipeline.settings.loading import (
     load_configured,
 )
 from segmentation_pipeline.settings.model import Drift, Feature, Migration, Model
+from segmentation_pipeline.settings.publish import Database, Publish
 from segmentation_pipeline.settings.quality import OwnExpectation, Quality, Severity
 from segmentation_pipeline.settings.section import Section
 from segmentation_pipeline.settings.shop import (
@@ -36,12 +37,14 @@ __all__ = [
     "Cleaning",
     "Columns",
     "ConfigurationError",
+    "Database",
     "Drift",
     "Engine",
     "Feature",
     "Migration",
     "Model",
     "OwnExpectation",
+    "Publish",
     "Quality",
     "Rfm",
     "Schedule",

@@ -113,6 +113,9 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
 
     lake = anchored(settings.lake)
     spill = settings.engine.spill_folder
+    publish = settings.publish
+    if publish and publish.exports:
+        publish = publish.model_copy(update={"exports": anchored(publish.exports)})
     return settings.model_copy(
         update={
             "source": settings.source.model_copy(update={"path": str(anchored(settings.source.path))}),
@@ -121,6 +124,7 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
             ),
             "lake": lake,
             "reports": anchored(settings.reports),
+            "publish": publish,
         }
     )
 
@@ -163,7 +167,7 @@ def _allowed_keys(path: tuple[int | str, ...]) -> list[str]:
         field = model.model_fields.get(part)
         annotation = field.annotation if field else None
         model = next((each for each in (annotation, *get_args(annotation)) if _is_section(each)), model)
-    return list(model.model_fields)
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def _is_section(annotation: Any) -> bool:

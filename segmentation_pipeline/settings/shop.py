@@ -13,6 +13,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from segmentation_pipeline.settings.model import Drift, Migration, Model
+from segmentation_pipeline.settings.publish import Publish
 from segmentation_pipeline.settings.quality import Quality
 from segmentation_pipeline.settings.section import Section
 
@@ -226,6 +227,7 @@ class Settings(BaseSettings):
     drift: Drift = Drift()
     quality: Quality = Quality()
     schedule: Schedule = Schedule()
+    publish: Publish | None = Field(None, description="See publish; without it segments stay in the lake.")
 
     @field_validator("timezone")
     @classmethod
