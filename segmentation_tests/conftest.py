@@ -1,15 +1,18 @@
 """What several rooms of tests share: the real data set, small shops, and configurations that write to a folder of the test."""
 
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 
 import pytest
 import yaml
+from pytest_postgresql.executors import PostgreSQLExecutor
 
 from segmentation_pipeline import sample_data
 from segmentation_pipeline.settings import Settings, load
+from segmentation_tests.database import empty_database, installed_server, running_server
 
 PROJECT = Path(__file__).resolve().parent.parent
 ONLINE_RETAIL_YAML = PROJECT / "data" / "online_retail.yaml"
@@ -52,3 +55,24 @@ def small_shop(tmp_path_factory: pytest.TempPathFactory, configured: Callable[..
     sample_data.simulate(folder / "landing", shop)
     shipped = PROJECT / "data" / "shop.yaml"
     return load(configured(folder, shipped, start_date=shop.start_date, end_date=shop.end_date))
+
+
+@pytest.fixture(scope="session")
+def database_server() -> Iterator[PostgreSQLExecutor]:
+    """A PostgreSQL server of this test process; without one installed, tests that need it are skipped, but in CI they fail."""
+    pg_ctl = installed_server()
+    if pg_ctl is None:
+        message = "no PostgreSQL server is installed: install your system's package, such as Debian's postgresql"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    with running_server(pg_ctl) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def database_url(database_server: PostgreSQLExecutor, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a fresh, empty database of the test's module, with its owner's rights."""
+    name = re.sub(r"\W", "_", request.module.__name__.rsplit(".", 1)[-1])
+    with empty_database(database_server, name) as url:
+        yield url
