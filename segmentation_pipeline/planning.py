@@ -23,6 +23,7 @@ RETURNS = ("customer_returns",)
 FEATURES = ("rfm_features", "feature_exploration")
 SEGMENTS = ("customer_segments", "segment_migration", "segment_drift", "segment_profiles", "segment_report")
 QUALITY = ("quality_report",)
+PUBLISHING = ("published_segments", "segment_export")  # of these, those that are configured
 MODEL = ("k_diagnostics", "segmentation_model")
 
 # Stretches of stale days with fewer days between them are run as one: doing a few days again is cheaper than a run.
@@ -67,7 +68,10 @@ def as_of_day(settings: Settings, source: FileSource, wished: date | None, now: 
 
 
 def plan(settings: Settings, freshness: Freshness, models: ModelStore, as_of: date) -> list[PlannedRun]:
-    """The runs that bring everything up to date to a day, in order; none if nothing is new."""
+    """The runs that bring everything up to date to a day, in order; none if nothing is new.
+
+    Days whose segments never reached the database are published first, each as a day of its own, once the rest is done.
+    """
     days = [settings.start_date + timedelta(days=number) for number in range((as_of - settings.start_date).days + 1)]
     expected = freshness.expected(days)
 
@@ -77,19 +81,22 @@ def plan(settings: Settings, freshness: Freshness, models: ModelStore, as_of: da
     touched, returned = stale(TRANSACTIONS, days), stale(RETURNS, days)
     has_model = bool(models.digest())
     snapshot = bool(touched or returned or not has_model or stale((*FEATURES, *SEGMENTS), [as_of]))
+    publishing = tuple(asset for asset in PUBLISHING if asset in freshness.recipes)
+    missed = freshness.unpublished(as_of)
+    segments = (*SEGMENTS, *QUALITY) if missed else (*SEGMENTS, *QUALITY, *publishing)
+    has_unpublished = bool(missed) or (not snapshot and bool(stale(publishing, [as_of])))
+    published = _by_stretch("publish", publishing, [*missed, as_of], gap_days=1) if has_unpublished else []
     if touched == returned == [as_of] and has_model:
-        return [PlannedRun("nightly_refresh", (*TRANSACTIONS, *RETURNS, *FEATURES, *SEGMENTS, *QUALITY), as_of, as_of)]
-    if touched == returned:
-        runs = _by_stretch((*TRANSACTIONS, *RETURNS), touched)
-    else:
-        runs = [*_by_stretch(TRANSACTIONS, touched), *_by_stretch(RETURNS, returned)]
+        night = (*TRANSACTIONS, *RETURNS, *FEATURES, *segments)
+        return [PlannedRun("nightly_refresh", night, as_of, as_of), *published]
+    runs = _of_transactions(touched, returned)
     if snapshot and has_model:
-        runs.append(PlannedRun("nightly_refresh", (*FEATURES, *SEGMENTS, *QUALITY), as_of, as_of))
+        runs.append(PlannedRun("nightly_refresh", (*FEATURES, *segments), as_of, as_of))
     elif snapshot:
         runs.append(PlannedRun("nightly_refresh", FEATURES, as_of, as_of))
         runs.append(PlannedRun("refit_model", MODEL))
-        runs.append(PlannedRun("nightly_refresh", (*SEGMENTS, *QUALITY), as_of, as_of))
-    return runs
+        runs.append(PlannedRun("nightly_refresh", segments, as_of, as_of))
+    return [*runs, *published]
 
 
 def quality_run(day: date) -> PlannedRun:
@@ -97,11 +104,20 @@ def quality_run(day: date) -> PlannedRun:
     return PlannedRun("nightly_refresh", QUALITY, day, day)
 
 
-def _by_stretch(assets: tuple[str, ...], days: Sequence[date]) -> list[PlannedRun]:
+def _of_transactions(touched: Sequence[date], returned: Sequence[date]) -> list[PlannedRun]:
+    if touched == returned:
+        return _by_stretch("nightly_refresh", (*TRANSACTIONS, *RETURNS), touched)
+    return [
+        *_by_stretch("nightly_refresh", TRANSACTIONS, touched),
+        *_by_stretch("nightly_refresh", RETURNS, returned),
+    ]
+
+
+def _by_stretch(job: str, assets: tuple[str, ...], days: Sequence[date], gap_days: int = GAP_DAYS) -> list[PlannedRun]:
     stretches: list[tuple[date, date]] = []
     for day in days:
-        if stretches and (day - stretches[-1][1]).days <= GAP_DAYS:
+        if stretches and (day - stretches[-1][1]).days <= gap_days:
             stretches[-1] = (stretches[-1][0], day)
         else:
             stretches.append((day, day))
-    return [PlannedRun("nightly_refresh", assets, first, last) for first, last in stretches]
+    return [PlannedRun(job, assets, first, last) for first, last in stretches]

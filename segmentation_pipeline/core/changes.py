@@ -9,6 +9,7 @@ from datetime import date
 
 import ibis
 import ibis.expr.types as ir
+from ibis import _
 
 from segmentation_pipeline.core import schema
 
@@ -53,3 +54,13 @@ def segment_changes(
         since=ibis.literal(since, "date"),
     ).filter(is_new | is_gone | has_moved | has_other_name)
     return schema.SEGMENT_EXPORT.conform(changed)
+
+
+def flows(changed: ir.Table) -> ir.Table:
+    """Customers by `change`, `segment_before` and `segment`, most first.
+
+    Args:
+        changed: `schema.SEGMENT_EXPORT`.
+    """
+    counted = changed.group_by("change", "segment_before", "segment").agg(customers=_.count())
+    return counted.order_by(_.customers.desc(), "change", "segment_before", "segment")

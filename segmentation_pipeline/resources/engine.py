@@ -63,6 +63,10 @@ class DuckDBEngine:
         """Run an expression whose result is small."""
         return self.connection.to_pandas(table)
 
+    def batches(self, table: ir.Table) -> pa.RecordBatchReader:
+        """Stream an expression's rows in any order, for whoever sorts or hashes them anyway."""
+        return self.connection.con.sql(self._sql(table, ())).to_arrow_reader(parquet.ROWS_PER_GROUP)
+
     @contextmanager
     def held(self, table: ir.Table) -> Iterator[ir.Table]:
         """Run an expression once and hold its rows, in memory or the spill folder, while several others read them."""

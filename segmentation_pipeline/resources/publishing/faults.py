@@ -1,0 +1,79 @@
+"""What went wrong with the database, in words that give nothing away.
+
+Belongs here: sorting PostgreSQL's errors into those that may pass and those that somebody must mend.
+Does not: the transaction (postgres.py).
+
+What the driver says of a connection may hold parts of the URL, so only reasons from the list below are repeated. Of a
+statement, only the server's first line is: its details may show rows.
+"""
+
+import re
+
+from segmentation_pipeline.errors import PipelineError, TransientFault
+
+
+class PublishingRefused(PipelineError):
+    """The database cannot be published into until somebody mends it; the message says what to do."""
+
+
+# What may pass by itself, by what libpq says; anything else about a connection has to be mended.
+PASSING = (
+    "Connection refused",
+    "could not translate host name",
+    "timeout expired",
+    "No route to host",
+    "Network is unreachable",
+    "Connection timed out",
+    "the database system is starting up",
+    "the database system is shutting down",
+    "too many clients already",
+    "remaining connection slots are reserved",
+    "server closed the connection unexpectedly",
+    "Connection reset by peer",
+)
+LASTING = ("password authentication failed", "no pg_hba.conf entry", "no password supplied", "does not exist")
+
+# SQLSTATE classes: connection, resources, operator intervention; and a lock not had in time, a deadlock, a conflict.
+PASSING_STATES = ("08", "53", "57", "55P03", "40P01", "40001")
+NOT_PERMITTED = "42501"
+
+
+def of_connecting(told: str, variable: str) -> PipelineError:
+    """The error to raise when no connection comes about."""
+    where = f"The database that ${variable} names cannot be reached"
+    for reason in PASSING:
+        if reason in told:
+            return TransientFault(
+                f"{where}: {reason}. Nothing was published. Check that the server runs and can be reached from here; "
+                "`segmentation run` takes the day up again."
+            )
+    reason = next((reason for reason in LASTING if reason in told), "the server or the driver refuses the address")
+    return PublishingRefused(
+        f"{where}: {reason}. Nothing was published. Put a URL such as postgresql://user:password@host:5432/database into "
+        f"the environment variable {variable}, of a role that may log in to that database."
+    )
+
+
+def of_statement(told: str, state: str | None, variable: str) -> PipelineError:
+    """The error to raise when a statement fails, other than for a missing permission."""
+    if state is None or state.startswith(PASSING_STATES):
+        reason = "another transaction held a lock for too long" if state == "55P03" else "the connection was lost"
+        known = f"{reason} (SQLSTATE {state or 'unknown'})"
+        return TransientFault(
+            f"Publishing into the database that ${variable} names broke off: {known}. Everything of the day was rolled "
+            "back; `segmentation run` takes it up again."
+        )
+    found = re.search(r"ERROR:\s*(.*)", told)
+    return PublishingRefused(
+        f"The database that ${variable} names refused to publish: {found.group(1) if found else 'no reason given'} "
+        f"(SQLSTATE {state}). Everything of the day was rolled back; mend the database, then publish the day again."
+    )
+
+
+def of_permission(grants: list[str], variable: str, schema: str) -> PublishingRefused:
+    """The error to raise when the role lacks a permission."""
+    listed = "".join(f"\n  {grant};" for grant in grants)
+    advice = f"Have the database's owner run:{listed}" if grants else f"Let the role own the tables of schema {schema}."
+    return PublishingRefused(
+        f"The role of the URL in ${variable} may not publish into schema {schema}. Nothing was published. {advice}"
+    )
