@@ -63,7 +63,8 @@ def _table(table: Table) -> Iterator[str]:
     columns = [_column(column) for column in table.columns]
     yield f"CREATE TABLE {table.asset} ({', '.join(columns)}, PRIMARY KEY ({', '.join(table.key)}))"
     for column in table.columns:
-        yield f"COMMENT ON COLUMN {table.asset}.{column.name} IS '{column.description}'"
+        text = column.description.replace("'", "''")
+        yield f"COMMENT ON COLUMN {table.asset}.{column.name} IS '{text}'"
     if table.asset == "segment_changes":
         yield CHANGES_OF_A_CUSTOMER
     if table.asset == "publications":

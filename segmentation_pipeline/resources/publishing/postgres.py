@@ -94,10 +94,9 @@ class SegmentPublisher:
             cursor.execute(statements.SEGMENTS_BEFORE, (day,))
             cursor.execute("ANALYZE pg_temp.before")
             cursor.execute(statements.CHANGES_OF_THE_DAY, (day,))
-            touched = 0
-            for statement in statements.TOUCHED:
-                cursor.execute(statement, (day,) if "$1" in statement else None)
-                touched += cursor.rowcount
+            touched = sum(
+                _one(cursor, statements.counting(each), *([day] if "$1" in each else [])) for each in statements.TOUCHED
+            )
             cursor.execute(statements.WRITE_PUBLICATION, (day, run_id, touched))
             cursor.execute(statements.SIZE)
             customers, version = cursor.fetchall()[0]
@@ -118,8 +117,7 @@ class SegmentPublisher:
             removed = dict.fromkeys(statements.FORGET, 0)
             for table, statement in statements.FORGET.items():
                 if table in present:
-                    cursor.execute(statement)
-                    removed[table] = cursor.rowcount
+                    removed[table] = _one(cursor, statements.counting(statement))
             return removed
 
     def _lay_out(self, cursor: "Cursor") -> None:

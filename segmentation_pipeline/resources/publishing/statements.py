@@ -194,3 +194,8 @@ WHERE relname IN ('published_segments', 'segment_changes', 'publications') AND E
     WHERE NOT has_table_privilege(pg_class.oid, needed)
 )
 """
+
+
+def counting(statement: str) -> str:
+    """A statement that does the same and gives the number of rows it touched, which the driver does not always tell."""
+    return f"WITH touched AS ({statement} RETURNING 1) SELECT count(*) FROM touched"
