@@ -3,7 +3,7 @@
 import itertools
 import os
 import random
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -240,45 +240,24 @@ def test_repeated_and_late_publications_leave_what_one_pass_leaves(url, schema):
 
 def test_two_publishers_at_once_take_turns(url, schema):
     publish(schema, MONDAY, {"ann": 1, "bob": 2})
-    snapshots = [{f"c{number}": segment for number in range(2_000)} for segment in (1, 2)]
-    failed = []
+    customers = [f"c{number}" for number in range(2_000)]
 
-    def work(customers: dict[str, int], run: str) -> None:
-        try:
-            for _ in range(3):
-                publish(schema, TUESDAY, customers, run)
-        except BaseException as problem:
-            failed.append(problem)
+    def work(segment: int) -> None:
+        for _ in range(3):
+            publish(schema, TUESDAY, dict.fromkeys(customers, segment), f"run {segment}")
 
-    threads = [threading.Thread(target=work, args=(each, f"run {each['c0']}")) for each in snapshots]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not failed
-    segments = {row["segment_id"] for row in rows(url, schema, "published_segments")}
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(work, (1, 2)))
+    shown = rows(url, schema, "published_segments")
     changes = [row for row in told(url, schema) if row[0] == TUESDAY]
-    assert len(segments) == 1, "the two are mixed"
-    assert len(rows(url, schema, "published_segments")) == 2_000
-    assert {row[4] for row in changes} == {None, NAMES[segments.pop()]}
-    assert len(changes) == 2_002
+    assert (len(shown), len(changes)) == (2_000, 2_002)
+    (segment,) = {row["segment"] for row in shown}
+    assert {row[4] for row in changes} == {None, segment}
 
 
 def test_two_first_publishers_at_once_make_the_tables_once(url, schema):
-    failed = []
-
-    def work(day: date) -> None:
-        try:
-            publish(schema, day, {"ann": 1})
-        except BaseException as problem:
-            failed.append(problem)
-
-    threads = [threading.Thread(target=work, args=(day,)) for day in (MONDAY, MONDAY, TUESDAY)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not failed
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda day: publish(schema, day, {"ann": 1}), (MONDAY, MONDAY, TUESDAY)))
     assert [row["segment"] for row in rows(url, schema, "published_segments")] == ["Best"]
 
 

@@ -36,6 +36,8 @@ LASTING = ("password authentication failed", "no pg_hba.conf entry", "no passwor
 # SQLSTATE classes: connection, resources, operator intervention; and a lock not had in time, a deadlock, a conflict.
 PASSING_STATES = ("08", "53", "57", "55P03", "40P01", "40001")
 NOT_PERMITTED = "42501"
+# What a role meets: a schema that it may not use is not searched, so its tables seem not to be there.
+PERMISSION_STATES = (NOT_PERMITTED, "42P01", "3F000")
 
 
 def of_connecting(told: str, variable: str) -> PipelineError:

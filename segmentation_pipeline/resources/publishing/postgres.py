@@ -179,11 +179,12 @@ class SegmentPublisher:
 
         with suppress(dbapi.Error):
             connection.rollback()
-            if problem.sqlstate == faults.NOT_PERMITTED:
+            if problem.sqlstate in faults.PERMISSION_STATES:
                 with connection.cursor() as cursor:
                     cursor.execute(statements.MISSING_GRANTS, (self._schema,))
                     grants = [grant for (grant,) in cursor.fetchall()]
-                return faults.of_permission(grants, self._variable, self._schema)
+                if grants or problem.sqlstate == faults.NOT_PERMITTED:
+                    return faults.of_permission(grants, self._variable, self._schema)
         return faults.of_statement(str(problem), problem.sqlstate, self._variable)
 
     def _url(self) -> str:

@@ -172,7 +172,16 @@ FORGET = {
 
 # $1: the schema. The grants that publishing needs and this role lacks; tables that are not there yet need none.
 MISSING_GRANTS = """
-WITH wanted AS (SELECT $1::text AS schema, quote_ident($1) AS name)
+WITH wanted AS (
+    SELECT
+        $1::text AS schema,
+        quote_ident($1) AS name,
+        CASE count(*) WHEN 5 THEN 'USAGE' ELSE 'USAGE, CREATE' END AS rights
+    FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+    WHERE nspname = $1 AND relname IN (
+        'published_segments', 'segment_changes', 'publications', 'current_segments', 'segment_history'
+    )
+)
 SELECT format('GRANT TEMPORARY ON DATABASE %I TO %I', current_database(), current_user)
 WHERE NOT has_database_privilege(current_database(), 'TEMPORARY')
 UNION ALL
@@ -181,9 +190,12 @@ FROM wanted
 WHERE NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = wanted.schema)
     AND NOT has_database_privilege(current_database(), 'CREATE')
 UNION ALL
-SELECT format('GRANT USAGE, CREATE ON SCHEMA %s TO %I', wanted.name, current_user)
+SELECT format('GRANT %s ON SCHEMA %s TO %I', wanted.rights, wanted.name, current_user)
 FROM wanted JOIN pg_namespace ON nspname = wanted.schema
-WHERE NOT has_schema_privilege(pg_namespace.oid, 'USAGE') OR NOT has_schema_privilege(pg_namespace.oid, 'CREATE')
+WHERE EXISTS (
+    SELECT FROM unnest(string_to_array(wanted.rights, ', ')) AS needed
+    WHERE NOT has_schema_privilege(pg_namespace.oid, needed)
+)
 UNION ALL
 SELECT format('GRANT SELECT, INSERT, UPDATE, DELETE ON %s.%I TO %I', wanted.name, relname, current_user)
 FROM wanted
