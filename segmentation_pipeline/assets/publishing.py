@@ -62,8 +62,9 @@ def published_segments(
     days = days_of(context)
     made_from = freshness.made_from("published_segments", days)
     for day in days:
-        snapshot = lake.engine.batches(_published(customer_segments.filter(_.date == ibis.literal(day))))
-        publication = publisher.publish(day, snapshot, context.run_id)
+        customers = customer_segments.filter(_.date == ibis.literal(day))
+        with lake.engine.batches(_published(customers)) as snapshot:
+            publication = publisher.publish(day, snapshot, context.run_id)
         lake.write(schema.PUBLISHED_SEGMENTS, _noted(day, publication), {day: made_from[day]})
         context.log_event(
             dg.AssetMaterialization(context.asset_key, partition=day.isoformat(), metadata=_told(day, publication))

@@ -63,9 +63,12 @@ class DuckDBEngine:
         """Run an expression whose result is small."""
         return self.connection.to_pandas(table)
 
-    def batches(self, table: ir.Table) -> pa.RecordBatchReader:
-        """Stream an expression's rows in any order, for whoever sorts or hashes them anyway."""
-        return self.connection.con.sql(self._sql(table, ())).to_arrow_reader(parquet.ROWS_PER_GROUP)
+    @contextmanager
+    def batches(self, table: ir.Table) -> Iterator[pa.RecordBatchReader]:
+        """Stream an expression's rows, in any order; the connection does nothing else until the block ends."""
+        relation = self.connection.con.sql(self._sql(table, ()))
+        with relation.to_arrow_reader(parquet.ROWS_PER_GROUP) as reader:
+            yield reader
 
     @contextmanager
     def held(self, table: ir.Table) -> Iterator[ir.Table]:
