@@ -64,7 +64,7 @@ def published_segments(
     for day in days:
         customers = customer_segments.filter(_.date == ibis.literal(day))
         with lake.engine.batches(_published(customers)) as snapshot:
-            publication = publisher.publish(day, snapshot, context.run_id)
+            publication = publisher.publish(day, snapshot, context.run.run_id)
         lake.write(schema.PUBLISHED_SEGMENTS, _noted(day, publication), {day: made_from[day]})
         context.log_event(
             dg.AssetMaterialization(context.asset_key, partition=day.isoformat(), metadata=_told(day, publication))

@@ -24,6 +24,7 @@ CONFIG_VARIABLE = "SEGMENTATION_CONFIG"
 DEFAULT_CONFIG = Path("data/shop.yaml")
 
 _COMMENT_OR_VARIABLE = re.compile(r"^[ \t]*#.*$|\$\{(?P<name>[A-Za-z_]\w*)(:-(?P<default>[^}]*))?\}", re.MULTILINE)
+_MAY_HOLD_A_PASSWORD = re.compile(r"://.*@")
 
 
 class ConfigurationError(PipelineError):
@@ -150,7 +151,8 @@ def _wrong(error: ErrorDetails) -> str:
     if kind in ("model_type", "model_attributes_type", "dict_type"):
         return f"expected keys below it: {', '.join(_allowed_keys(error['loc']))} (given: {given!r:.80})"
     told = "is no day, such as 2025-07-31" if kind.startswith("date_") else error["msg"].removeprefix("Value error, ")
-    return told if isinstance(given, (Mapping, BaseModel)) else f"{told} (given: {given!r:.80})"
+    is_shown = not isinstance(given, (Mapping, BaseModel)) and not _MAY_HOLD_A_PASSWORD.search(str(given))
+    return f"{told} (given: {given!r:.80})" if is_shown else told
 
 
 def _origin(error: ErrorDetails) -> str:

@@ -138,9 +138,9 @@ def test_ids_come_back_from_the_csv_whatever_they_hold(shop):
         "\ufeff=1",
         "\x00=1",
         "＝1",  # noqa: RUF001 - full-width on purpose
-        "＋1",  # noqa: RUF001
-        "－1",  # noqa: RUF001
-        "＠SUM(A1)",  # noqa: RUF001
+        "＋1",  # noqa: RUF001 - likewise
+        "－1",  # noqa: RUF001 - likewise
+        "＠SUM(A1)",  # noqa: RUF001 - likewise
     ],
 )
 def test_text_that_a_spreadsheet_would_calculate_gets_an_apostrophe(text):

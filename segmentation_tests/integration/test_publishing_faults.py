@@ -184,6 +184,13 @@ def test_an_address_that_is_none_is_not_repeated(schema, monkeypatch, given, tol
     assert "s3cret" not in said[0]
 
 
+def test_a_driver_that_is_not_installed_is_told_how_to_install(schema, monkeypatch):
+    monkeypatch.setitem(sys.modules, "adbc_driver_postgresql", None)
+    with refusal(PublishingRefused) as said:
+        publish(schema, TUESDAY, {"ann": 2})
+    assert "pip install 'segmentation-pipeline[postgres]'" in said[0]
+
+
 @pytest.fixture
 def guest(url, database_server, monkeypatch) -> Iterator[str]:
     """A role that may only log in, and is the publisher's from here on."""

@@ -164,6 +164,8 @@ def test_a_day_before_the_latest_says_why_it_changed_nothing(url, shop):
 
 
 def test_the_lake_notes_what_was_published_and_a_run_then_has_nothing_to_do(shop):
+    night = (*FEATURES, *SEGMENTS, *QUALITY, *PUBLISHING)
+    assert shop.planned(LAST) == [PlannedRun("nightly_refresh", night, LAST, LAST)]
     shop.carried_out(LAST)
     file = shop.settings.lake / "published_segments" / f"date={LAST}" / "part-0.parquet"
     (noted,) = pq.read_table(str(file)).to_pylist()

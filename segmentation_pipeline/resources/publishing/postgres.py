@@ -144,7 +144,12 @@ class SegmentPublisher:
 
         Errors are raised outside the `except` blocks, so that none carries along what the driver says of the connection.
         """
-        from adbc_driver_postgresql import dbapi
+        try:
+            from adbc_driver_postgresql import dbapi
+        except ImportError as missing:
+            raise faults.PublishingRefused(
+                "Nothing was published: PostgreSQL's driver is not installed. Run pip install 'segmentation-pipeline[postgres]'."
+            ) from missing
 
         problem: Exception | None = None
         try:
