@@ -4,7 +4,7 @@ Belongs here: comparing the lake with the source and the settings. Does not: run
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 from segmentation_pipeline.errors import PipelineError
@@ -70,7 +70,7 @@ def as_of_day(settings: Settings, source: FileSource, wished: date | None, now: 
 def plan(settings: Settings, freshness: Freshness, models: ModelStore, as_of: date) -> list[PlannedRun]:
     """The runs that bring everything up to date to a day, in order; none if nothing is new.
 
-    Days whose segments never reached the database are published first, each as a day of its own, once the rest is done.
+    Earlier days whose segments never reached the database are published with the day, in order, once the rest is done.
     """
     days = [settings.start_date + timedelta(days=number) for number in range((as_of - settings.start_date).days + 1)]
     expected = freshness.expected(days)
@@ -81,15 +81,18 @@ def plan(settings: Settings, freshness: Freshness, models: ModelStore, as_of: da
     touched, returned = stale(TRANSACTIONS, days), stale(RETURNS, days)
     has_model = bool(models.digest())
     snapshot = bool(touched or returned or not has_model or stale((*FEATURES, *SEGMENTS), [as_of]))
-    publishing = tuple(asset for asset in PUBLISHING if asset in freshness.recipes)
     missed = freshness.unpublished(as_of)
-    segments = (*SEGMENTS, *QUALITY) if missed else (*SEGMENTS, *QUALITY, *publishing)
-    has_unpublished = bool(missed) or (not snapshot and bool(stale(publishing, [as_of])))
-    published = _by_stretch("publish", publishing, [*missed, as_of], gap_days=1) if has_unpublished else []
+    publishing = [asset for asset in PUBLISHING if asset in freshness.recipes]
+    segments = (*SEGMENTS, *QUALITY, *([] if missed else publishing))
+    is_published_alone = missed or (not snapshot and stale(publishing, [as_of]))
+    published = _publications(publishing, [*missed, as_of]) if is_published_alone else []
     if touched == returned == [as_of] and has_model:
         night = (*TRANSACTIONS, *RETURNS, *FEATURES, *segments)
         return [PlannedRun("nightly_refresh", night, as_of, as_of), *published]
-    runs = _of_transactions(touched, returned)
+    if touched == returned:
+        runs = by_stretch((*TRANSACTIONS, *RETURNS), touched)
+    else:
+        runs = [*by_stretch(TRANSACTIONS, touched), *by_stretch(RETURNS, returned)]
     if snapshot and has_model:
         runs.append(PlannedRun("nightly_refresh", (*FEATURES, *segments), as_of, as_of))
     elif snapshot:
@@ -104,20 +107,16 @@ def quality_run(day: date) -> PlannedRun:
     return PlannedRun("nightly_refresh", QUALITY, day, day)
 
 
-def _of_transactions(touched: Sequence[date], returned: Sequence[date]) -> list[PlannedRun]:
-    if touched == returned:
-        return _by_stretch("nightly_refresh", (*TRANSACTIONS, *RETURNS), touched)
-    return [
-        *_by_stretch("nightly_refresh", TRANSACTIONS, touched),
-        *_by_stretch("nightly_refresh", RETURNS, returned),
-    ]
+def _publications(assets: Sequence[str], days: Sequence[date]) -> list[PlannedRun]:
+    return [replace(run, job="publish") for run in by_stretch(tuple(assets), days, gap_days=1)]
 
 
-def _by_stretch(job: str, assets: tuple[str, ...], days: Sequence[date], gap_days: int = GAP_DAYS) -> list[PlannedRun]:
+def by_stretch(assets: tuple[str, ...], days: Sequence[date], gap_days: int = GAP_DAYS) -> list[PlannedRun]:
+    """Runs of assets over days: days that are at most `gap_days` apart are run as one, with those between them."""
     stretches: list[tuple[date, date]] = []
     for day in days:
         if stretches and (day - stretches[-1][1]).days <= gap_days:
             stretches[-1] = (stretches[-1][0], day)
         else:
             stretches.append((day, day))
-    return [PlannedRun(job, assets, first, last) for first, last in stretches]
+    return [PlannedRun("nightly_refresh", assets, first, last) for first, last in stretches]

@@ -3,13 +3,16 @@
 Belongs here: what test_publishing.py, test_publishing_faults.py and a process that is killed share. Does not: asserting.
 """
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal
 
 import psycopg
 import pyarrow as pa
 from psycopg.rows import dict_row
+from pytest_postgresql.executors import PostgreSQLExecutor
 
 from segmentation_pipeline.core.schema.publishing import DATABASE_SEGMENTS
 from segmentation_pipeline.resources.publishing.postgres import Publication, SegmentPublisher
@@ -38,6 +41,21 @@ def snapshot(customers: Customers, version: int = 1, names: Mapping[int, str] = 
 
 def publish(schema: str, day: date, customers: Customers, run: str = "run 1", **how: object) -> Publication:
     return publisher(schema).publish(day, snapshot(customers, **how), run)
+
+
+@contextmanager
+def down(server: PostgreSQLExecutor, url: str) -> Iterator[None]:
+    """Stop the server for the length of the block; after it, wait until it takes connections again."""
+    with server.stopped():
+        yield
+    for _ in range(200):
+        try:
+            psycopg.connect(url).close()
+        except psycopg.OperationalError:
+            time.sleep(0.05)
+        else:
+            return
+    raise AssertionError("the server did not come back")
 
 
 def rows(url: str, schema: str, table: str, columns: str = "*") -> list[dict[str, object]]:

@@ -25,6 +25,7 @@ from segmentation_tests.integration.published import (
     TUESDAY,
     VARIABLE,
     content,
+    down,
     publish,
     publisher,
     rows,
@@ -151,8 +152,8 @@ def test_a_lock_that_is_not_had_in_time_is_a_passing_fault(url, schema, monkeypa
     assert publish(schema, TUESDAY, {"ann": 2}).counts == {"new": 0, "moved": 1, "renamed": 0, "gone": 1, "returned": 0}
 
 
-def test_a_server_that_is_down_is_a_passing_fault(database_server, schema):
-    with database_server.stopped(), refusal(TransientFault) as said:
+def test_a_server_that_is_down_is_a_passing_fault(database_server, url, schema):
+    with down(database_server, url), refusal(TransientFault) as said:
         publish(schema, TUESDAY, {"ann": 2})
     assert f"${VARIABLE}" in said[0]
     assert "Connection refused" in said[0]

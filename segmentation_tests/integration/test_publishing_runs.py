@@ -18,7 +18,7 @@ from segmentation_pipeline.resources.publishing.faults import PublishingRefused
 from segmentation_pipeline.running import execute
 from segmentation_pipeline.settings import Publish, Settings
 from segmentation_tests.database import PASSWORD
-from segmentation_tests.integration.published import VARIABLE, content, rows, told
+from segmentation_tests.integration.published import VARIABLE, content, down, rows, told
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 INGESTED = ["raw_transactions", "clean_transactions", "quarantined_transactions", "customer_orders", "customer_returns"]
@@ -185,7 +185,7 @@ def test_a_failed_night_is_taken_up_again_in_its_order(url, shop, database_serve
     first, second, third = LAST - timedelta(days=2), LAST - timedelta(days=1), LAST
     shop.run("publish", first)
     before = content(url, shop.schema)
-    with database_server.stopped(), pytest.raises(TransientFault, match="Connection refused"):
+    with down(database_server, url), pytest.raises(TransientFault, match="Connection refused"):
         shop.run("publish", second)
     assert content(url, shop.schema) == before
     assert shop.resources["lake"].inputs("published_segments", second) is None
@@ -199,7 +199,7 @@ def test_a_failed_night_is_taken_up_again_in_its_order(url, shop, database_serve
 
 def test_no_run_tells_the_password(shop, database_server, url):
     shop.run("publish", LAST)
-    with database_server.stopped():
+    with down(database_server, url):
         failed = shop.definitions.resolve_job_def("publish").execute_in_process(
             instance=shop.instance, run_config=QUIET, partition_key=LAST.isoformat(), raise_on_error=False
         )
