@@ -152,6 +152,15 @@ def test_a_lock_that_is_not_had_in_time_is_a_passing_fault(url, schema, monkeypa
     assert publish(schema, TUESDAY, {"ann": 2}).counts == {"new": 0, "moved": 1, "renamed": 0, "gone": 1, "returned": 0}
 
 
+def test_a_statement_that_takes_too_long_is_a_passing_fault(url, schema, monkeypatch):
+    before = content(url, schema)
+    monkeypatch.setenv(VARIABLE, f"{url}?options=-c%20statement_timeout%3D20ms")
+    with refusal(TransientFault) as said:
+        publish(schema, TUESDAY, {f"c{number}": 1 for number in range(20_000)})
+    assert "took longer than the server allows" in said[0]
+    assert content(url, schema) == before
+
+
 def test_a_server_that_is_down_is_a_passing_fault(database_server, url, schema):
     with down(database_server, url), refusal(TransientFault) as said:
         publish(schema, TUESDAY, {"ann": 2})

@@ -33,8 +33,17 @@ PASSING = (
 )
 LASTING = ("password authentication failed", "no pg_hba.conf entry", "no password supplied", "does not exist")
 
-# SQLSTATE classes: connection, resources, operator intervention; and a lock not had in time, a deadlock, a conflict.
-PASSING_STATES = ("08", "53", "57", "55P03", "40P01", "40001")
+# What may pass by itself, by SQLSTATE or the first signs of it.
+PASSING_STATES = {
+    "55P03": "another transaction held a lock for too long",
+    "57014": "a statement took longer than the server allows, or was cancelled",
+    "40": "another transaction was in the way",
+    "53": "the server is short of memory, disk or connections",
+    "57": "the server was shut down or ended the connection",
+    "08": "the connection was lost",
+}
+CONNECTION_LOST = "08006"
+UNKNOWN = "XX000"
 NOT_PERMITTED = "42501"
 # What a role meets: a schema that it may not use is not searched, so its tables seem not to be there.
 PERMISSION_STATES = (NOT_PERMITTED, "42P01", "3F000")
@@ -56,14 +65,13 @@ def of_connecting(told: str, variable: str) -> PipelineError:
     )
 
 
-def of_statement(told: str, state: str | None, variable: str) -> PipelineError:
+def of_statement(told: str, state: str, variable: str) -> PipelineError:
     """The error to raise when a statement fails, other than for a missing permission."""
-    if state is None or state.startswith(PASSING_STATES):
-        reason = "another transaction held a lock for too long" if state == "55P03" else "the connection was lost"
-        known = f"{reason} (SQLSTATE {state or 'unknown'})"
+    passing = next((reason for start, reason in PASSING_STATES.items() if state.startswith(start)), None)
+    if passing:
         return TransientFault(
-            f"Publishing into the database that ${variable} names broke off: {known}. Everything of the day was rolled "
-            "back; `segmentation run` takes it up again."
+            f"Publishing into the database that ${variable} names broke off: {passing} (SQLSTATE {state}). Everything of "
+            "the day was rolled back; `segmentation run` takes it up again."
         )
     found = re.search(r"ERROR:\s*(.*)", told)
     return PublishingRefused(

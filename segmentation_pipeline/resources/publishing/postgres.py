@@ -190,7 +190,9 @@ class SegmentPublisher:
                     grants = [grant for (grant,) in cursor.fetchall()]
                 if grants or problem.sqlstate == faults.NOT_PERMITTED:
                     return faults.of_permission(grants, self._variable, self._schema)
-        return faults.of_statement(str(problem), problem.sqlstate, self._variable)
+        is_lost = isinstance(problem, dbapi.OperationalError)
+        state = problem.sqlstate or (faults.CONNECTION_LOST if is_lost else faults.UNKNOWN)
+        return faults.of_statement(str(problem), state, self._variable)
 
     def _url(self) -> str:
         url = os.environ.get(self._variable, "")
