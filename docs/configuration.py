@@ -29,14 +29,14 @@ def tables(model: type[BaseModel], path: str) -> list[str]:
     """A table of a section's own keys, and after it those of the sections below."""
     own, below = [], []
     for name, field in model.model_fields.items():
-        key = f"{path}{name}"
+        key = f"{path}{field.alias or name}"
         kind = field.annotation
         sections = _sections(kind)
         if len(sections) > 1:
             below += _kinds(sections, key)
         elif sections and not isinstance(field.default, tuple):
             below += tables(sections[0], f"{key}.")
-        else:
+        if not sections or isinstance(field.default, tuple) or field.default is None:
             default = _default(field.get_default(call_default_factory=True))
             own.append(f"| `{key}` | {default} | {_words(model, name, field.description)} |")
     title = f"## {path.rstrip('.')}\n\n{_first_line(model)}\n" if path else "## The shop\n"

@@ -18,6 +18,7 @@ from segmentation_pipeline.assets import (
     features,
     ingestion,
     model,
+    publishing,
     quality,
     reporting,
     segments,
@@ -28,12 +29,15 @@ from segmentation_pipeline.checks.judge_process import judge_process
 from segmentation_pipeline.checks.suites import suites
 from segmentation_pipeline.core import schema
 from segmentation_pipeline.partitions import calendar
+from segmentation_pipeline.reporting import metadata
 from segmentation_pipeline.resources.engine import DuckDBEngine
 from segmentation_pipeline.resources.freshness import LOGIC_VERSION, Freshness
 from segmentation_pipeline.resources.lake import Lake
 from segmentation_pipeline.resources.lake_inputs import LakeInputs
 from segmentation_pipeline.resources.ledger import QualityLedger
 from segmentation_pipeline.resources.model_store import ModelStore
+from segmentation_pipeline.resources.publishing.exports import ExportFolder
+from segmentation_pipeline.resources.publishing.postgres import SegmentPublisher
 from segmentation_pipeline.resources.reports import ReportFolder
 from segmentation_pipeline.resources.sources.opening import open_source
 from segmentation_pipeline.resources.stretches import Stretches
@@ -58,7 +62,7 @@ def build_definitions(settings: Settings | None = None, overrides: Mapping[str, 
     settings = settings or load_configured()
     return dg.Definitions(
         assets=build_assets(settings),
-        jobs=[jobs.nightly_refresh, jobs.refit_model],
+        jobs=[jobs.nightly_refresh, jobs.refit_model, *([jobs.publish] if settings.publish else [])],
         schedules=[schedules.nightly(settings), schedules.refit(settings)],
         sensors=[new_data(settings), drift(settings), *alerts.sensors(settings)],
         resources={**build_resources(settings), **(overrides or {})},
@@ -73,7 +77,10 @@ def build_resources(settings: Settings) -> dict[str, Any]:
     source = open_source(settings, engine, lake.root / ".sources")
     models = ModelStore(lake.root / "segmentation_model")
     reports = ReportFolder(UPath(settings.reports))
-    freshness = Freshness(settings, source, lake, models, reports)
+    publish = settings.publish
+    exports = ExportFolder(UPath(publish.exports), lake) if publish and publish.exports else None
+    publisher = SegmentPublisher(publish.database) if publish and publish.database else None
+    freshness = Freshness(settings, source, lake, models, reports, exports)
     stretches = Stretches(lake, source.files, settings.engine.rows_at_once)
     ledger = QualityLedger(lake.root / "quality_results", engine)
     return {
@@ -88,6 +95,8 @@ def build_resources(settings: Settings) -> dict[str, Any]:
         "ledger": ledger,
         "gate": Gate(settings, suites(settings), lake, freshness, ledger, judge_process(), stretches),
         INPUTS: dg.InputManagerDefinition(lambda _context: LakeInputs(lake)),
+        **({"exports": exports} if exports else {}),
+        **({"publisher": publisher} if publisher else {}),
     }
 
 
@@ -112,6 +121,7 @@ def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         *(asset.build(settings, expected) for asset in gated),
         reporting.segment_report,
         quality.quality_report,
+        *publishing.configured(settings),
     ]
     days, deadline = calendar(settings), schedules.deadline(settings)
 
@@ -141,8 +151,6 @@ def _column_metadata(asset: str) -> dict[str, Any]:
         for column in layout.columns
     }
     return {
-        "dagster/column_schema": dg.TableSchema(
-            columns=[dg.TableColumn(column.name, column.type, column.description) for column in layout.columns]
-        ),
+        "dagster/column_schema": metadata.columns(layout),
         "dagster/column_lineage": dg.TableColumnLineage(lineage),
     }

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from segmentation_pipeline.planning import FEATURES, RETURNS, SEGMENTS, TRANSACTIONS, PlannedRun, by_stretch
+from segmentation_pipeline.planning import FEATURES, PUBLISHING, RETURNS, SEGMENTS, TRANSACTIONS, PlannedRun, by_stretch
 from segmentation_pipeline.resources.freshness import Freshness
 from segmentation_pipeline.resources.lake import Lake
 
@@ -62,13 +62,12 @@ def due(freshness: Freshness, lake: Lake, days: Sequence[date], tried: Collectio
 
 
 def _snapshots(freshness: Freshness, days: Sequence[date]) -> list[Due]:
-    """The newest one by itself, with its report, and then the older ones."""
-    older, newest = days[:-1], days[-1:]
-    runs = (
-        _runs(freshness, (*FEATURES, *SEGMENTS), of, "orders or returns of earlier days changed")
-        for of in (older, newest)
-    )
-    return [each for part in runs for each in part][::-1]
+    """The newest one by itself, with its report and where it is published, and then the older ones."""
+    reason = "orders or returns of earlier days changed"
+    published = tuple(asset for asset in PUBLISHING if asset in freshness.recipes)
+    older = _runs(freshness, (*FEATURES, *SEGMENTS), days[:-1], reason)
+    newest = _runs(freshness, (*FEATURES, *SEGMENTS, *published), days[-1:], reason)
+    return [*newest, *reversed(older)]
 
 
 def _behind(freshness: Freshness, lake: Lake, assets: Sequence[str], among: str) -> list[date]:

@@ -16,6 +16,12 @@ nightly_refresh = dg.define_asset_job(
     description="Every daily asset for one day (or a range of days in one run), scored with the model in force.",
 )
 
+publish = dg.define_asset_job(
+    "publish",
+    selection=dg.AssetSelection.groups("publishing"),
+    description="Publish segments that are in the lake already: into the database, and as delta files.",
+)
+
 refit_model = dg.define_asset_job(
     "refit_model",
     selection=MODEL_ASSETS,

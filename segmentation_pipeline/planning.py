@@ -4,7 +4,7 @@ Belongs here: comparing the lake with the source and the settings. Does not: run
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 from segmentation_pipeline.errors import PipelineError
@@ -23,6 +23,7 @@ RETURNS = ("customer_returns",)
 FEATURES = ("rfm_features", "feature_exploration")
 SEGMENTS = ("customer_segments", "segment_migration", "segment_drift", "segment_profiles", "segment_report")
 QUALITY = ("quality_report",)
+PUBLISHING = ("published_segments", "segment_export")  # of these, those that are configured
 MODEL = ("k_diagnostics", "segmentation_model")
 
 # Stretches of stale days with fewer days between them are run as one: doing a few days again is cheaper than a run.
@@ -66,7 +67,10 @@ def as_of_day(settings: Settings, source: TransactionSource, wished: date | None
 
 
 def plan(settings: Settings, freshness: Freshness, models: ModelStore, as_of: date) -> list[PlannedRun]:
-    """The runs that bring everything up to date to a day, in order; none if nothing is new."""
+    """The runs that bring everything up to date to a day, in order; none if nothing is new.
+
+    Earlier days whose segments never reached the database are published with the day, in order, once the rest is done.
+    """
     days = [settings.start_date + timedelta(days=number) for number in range((as_of - settings.start_date).days + 1)]
     expected = freshness.expected(days)
 
@@ -76,25 +80,35 @@ def plan(settings: Settings, freshness: Freshness, models: ModelStore, as_of: da
     touched, returned = stale(TRANSACTIONS, days), stale(RETURNS, days)
     has_model = bool(models.digest())
     snapshot = bool(touched or returned or not has_model or stale((*FEATURES, *SEGMENTS), [as_of]))
+    missed = freshness.unpublished(as_of)
+    publishing = [asset for asset in PUBLISHING if asset in freshness.recipes]
+    segments = (*SEGMENTS, *QUALITY, *([] if missed else publishing))
+    is_published_alone = missed or (not snapshot and stale(publishing, [as_of]))
+    published = _publications(publishing, [*missed, as_of]) if is_published_alone else []
     if touched == returned == [as_of] and has_model:
-        return [PlannedRun("nightly_refresh", (*TRANSACTIONS, *RETURNS, *FEATURES, *SEGMENTS, *QUALITY), as_of, as_of)]
+        night = (*TRANSACTIONS, *RETURNS, *FEATURES, *segments)
+        return [PlannedRun("nightly_refresh", night, as_of, as_of), *published]
     lost = freshness.lost_days()
     if touched == returned:
         runs = by_stretch((*TRANSACTIONS, *RETURNS), touched, apart_at=lost)
     else:
         runs = [*by_stretch(TRANSACTIONS, touched, apart_at=lost), *by_stretch(RETURNS, returned)]
     if snapshot and has_model:
-        runs.append(PlannedRun("nightly_refresh", (*FEATURES, *SEGMENTS, *QUALITY), as_of, as_of))
+        runs.append(PlannedRun("nightly_refresh", (*FEATURES, *segments), as_of, as_of))
     elif snapshot:
         runs.append(PlannedRun("nightly_refresh", FEATURES, as_of, as_of))
         runs.append(PlannedRun("refit_model", MODEL))
-        runs.append(PlannedRun("nightly_refresh", (*SEGMENTS, *QUALITY), as_of, as_of))
-    return runs
+        runs.append(PlannedRun("nightly_refresh", segments, as_of, as_of))
+    return [*runs, *published]
 
 
 def quality_run(day: date) -> PlannedRun:
     """The run that draws what the gates found up to a day."""
     return PlannedRun("nightly_refresh", QUALITY, day, day)
+
+
+def _publications(assets: Sequence[str], days: Sequence[date]) -> list[PlannedRun]:
+    return [replace(run, job="publish") for run in by_stretch(tuple(assets), days, gap_days=1)]
 
 
 def by_stretch(

@@ -33,6 +33,8 @@ STEP_NAMES = {
     "segment_profiles": "profiling segments",
     "segment_report": "drawing the report",
     "quality_report": "drawing data quality",
+    "published_segments": "publishing segments",
+    "segment_export": "exporting changes",
 }
 
 

@@ -13,6 +13,7 @@ from numbers import Integral, Real
 import dagster as dg
 import pandas as pd
 
+from segmentation_pipeline.core.schema import Table
 from segmentation_pipeline.reporting import wording
 
 _ESCAPES = str.maketrans({"\\": "\\\\", "|": "\\|", "`": "\\`", "<": "&lt;", ">": "&gt;", "\n": " ", "\r": " "})
@@ -26,6 +27,13 @@ def image(png: bytes) -> dg.MarkdownMetadataValue:
             log.
     """
     return dg.MetadataValue.md(f"![figure](data:image/png;base64,{base64.b64encode(png).decode('ascii')})")
+
+
+def columns(layout: Table) -> dg.TableSchema:
+    """A table's columns with their types and meanings, as the Dagster UI shows them."""
+    return dg.TableSchema(
+        columns=[dg.TableColumn(column.name, column.type, column.description) for column in layout.columns]
+    )
 
 
 def table_preview(frame: pd.DataFrame, rows: int = 10) -> dg.MarkdownMetadataValue:

@@ -74,6 +74,13 @@ class DuckDBEngine:
         return self.connection.to_pandas(table)
 
     @contextmanager
+    def batches(self, table: ir.Table) -> Iterator[pa.RecordBatchReader]:
+        """Stream an expression's rows, in any order; the connection does nothing else until the block ends."""
+        relation = self.connection.con.sql(self._sql(table, ()))
+        with relation.to_arrow_reader(parquet.ROWS_PER_GROUP) as reader:
+            yield reader
+
+    @contextmanager
     def held(self, table: ir.Table) -> Iterator[ir.Table]:
         """Run an expression once and hold its rows, in memory or the spill folder, while several others read them."""
         name = f"held_{uuid.uuid4().hex}"

@@ -16,6 +16,7 @@ from functools import cached_property
 
 from segmentation_pipeline.resources.lake import Lake
 from segmentation_pipeline.resources.model_store import ModelStore
+from segmentation_pipeline.resources.publishing.exports import ExportFolder
 from segmentation_pipeline.resources.reports import ReportFolder
 from segmentation_pipeline.resources.sources.source import TransactionSource
 from segmentation_pipeline.settings import Settings
@@ -26,6 +27,8 @@ WHOLE_HISTORY = -1
 MODEL_IN_FORCE = "model in force"
 REPORT = "segment_report"
 RAW = "raw_transactions"
+PUBLICATION = "published_segments"
+EXPORT = "segment_export"
 
 
 @dataclass(frozen=True)
@@ -45,16 +48,24 @@ class Freshness:
         lake: Holds the partitions.
         models: Holds the model in force.
         reports: Holds the reports.
+        exports: Holds the exports, if there are to be any.
     """
 
     def __init__(
-        self, settings: Settings, source: TransactionSource, lake: Lake, models: ModelStore, reports: ReportFolder
+        self,
+        settings: Settings,
+        source: TransactionSource,
+        lake: Lake,
+        models: ModelStore,
+        reports: ReportFolder,
+        exports: ExportFolder | None = None,
     ) -> None:
         self._settings = settings
         self._source = source
         self._lake = lake
         self._models = models
         self._reports = reports
+        self._exports = exports
 
     @cached_property
     def recipes(self) -> dict[str, Made]:
@@ -95,7 +106,19 @@ class Freshness:
                 },
                 reporting,
             ),
+            **self._publishing,
         }
+
+    @property
+    def _publishing(self) -> dict[str, Made]:
+        """Of the assets that publish, those that are configured."""
+        publish = self._settings.publish
+        found = {}
+        if publish and publish.database:
+            found[PUBLICATION] = Made({"customer_segments": 0}, publish.database.model_dump_json())
+        if publish and publish.exports:
+            found[EXPORT] = Made({"customer_segments": 0})
+        return found
 
     def made_from(self, asset: str, days: Sequence[date]) -> dict[date, str]:
         """The digest to write with each day, from what stands in the lake now."""
@@ -110,11 +133,13 @@ class Freshness:
         return [day for day in days if self._stored(asset, day) != expected[asset][day]]
 
     def touched(self, days: Sequence[date]) -> list[date]:
-        """Days whose raw rows are not those that the source has now, of those that have rows or are in the lake."""
-        expected = self.made_from(RAW, days)
-        known, files = set(self._lake.days(RAW)), self._source.files()
-        held = {day for day in days if day in known or any(file.holds(day) for file in files)}
-        return [day for day in days if day in held and self._lake.inputs(RAW, day) != expected[day]]
+        """Days whose raw rows are not those that the source has now, up to the last day it has.
+
+        A day without rows counts too: what looks back on it needs to know that it has none.
+        """
+        expected, last = self.made_from(RAW, days), self._source.last_day()
+        delivered = set(self._lake.days(RAW)) | {day for day in days if last and day <= last}
+        return [day for day in days if day in delivered and self._lake.inputs(RAW, day) != expected[day]]
 
     def standing(self, asset: str, days: Sequence[date]) -> set[date]:
         """Days of an asset that are in the lake, made from what stands there now."""
@@ -125,7 +150,14 @@ class Freshness:
         """Days whose raw rows are not to be had any more: they stay as they are and cannot be computed again."""
         return self._source.lost_days()
 
+    def unpublished(self, until: date) -> list[date]:
+        """Earlier days whose segments never reached the database since the last one that did: those nights failed."""
+        published = self._lake.days(PUBLICATION) if PUBLICATION in self.recipes else []
+        return [day for day in self._lake.days("customer_segments") if published and published[-1] < day < until]
+
     def _stored(self, asset: str, day: date) -> str | None:
+        if asset == EXPORT and self._exports:
+            return self._exports.inputs(day)
         return self._reports.inputs(day) if asset == REPORT else self._lake.inputs(asset, day)
 
     def expected(self, days: Sequence[date]) -> dict[str, dict[date, str]]:

@@ -15,6 +15,7 @@ from segmentation_pipeline.settings.loading import (
     load_configured,
 )
 from segmentation_pipeline.settings.model import Drift, Feature, Migration, Model
+from segmentation_pipeline.settings.publish import Database, Publish
 from segmentation_pipeline.settings.quality import OwnExpectation, Quality, Severity
 from segmentation_pipeline.settings.schedule import Schedule
 from segmentation_pipeline.settings.section import Section
@@ -31,6 +32,7 @@ __all__ = [
     "Cleaning",
     "Columns",
     "ConfigurationError",
+    "Database",
     "Drift",
     "Engine",
     "Feature",
@@ -39,6 +41,7 @@ __all__ = [
     "Model",
     "OwnExpectation",
     "Postgres",
+    "Publish",
     "Quality",
     "Rfm",
     "Schedule",

@@ -117,6 +117,9 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
 
     lake = anchored(settings.lake)
     spill, source = settings.engine.spill_folder, settings.source
+    publish = settings.publish
+    if publish and publish.exports:
+        publish = publish.model_copy(update={"exports": anchored(publish.exports)})
     return settings.model_copy(
         update={
             "source": source.model_copy(update={"path": str(anchored(source.path))})
@@ -127,6 +130,7 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
             ),
             "lake": lake,
             "reports": anchored(settings.reports),
+            "publish": publish,
         }
     )
 
@@ -181,7 +185,7 @@ def _allowed_keys(path: tuple[int | str, ...]) -> list[str]:
         field = model.model_fields.get(str(part))
         below = _sections(field.annotation) if field else [_KINDS[part]] if part in _KINDS else []
         model = below[0] if below else model
-    return list(model.model_fields)
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def _sections(annotation: Any) -> list[type[BaseModel]]:

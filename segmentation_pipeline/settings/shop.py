@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from segmentation_pipeline.settings.alerts import Alerts
 from segmentation_pipeline.settings.model import Drift, Migration, Model
+from segmentation_pipeline.settings.publish import Publish
 from segmentation_pipeline.settings.quality import Quality
 from segmentation_pipeline.settings.schedule import Schedule
 from segmentation_pipeline.settings.section import Section
@@ -129,6 +130,7 @@ class Settings(BaseSettings):
     quality: Quality = Quality()
     schedule: Schedule = Schedule()
     alerts: Alerts = Alerts()
+    publish: Publish | None = Field(None, description="See publish; without it segments stay in the lake.")
 
     @field_validator("timezone")
     @classmethod

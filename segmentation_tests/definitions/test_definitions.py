@@ -9,7 +9,8 @@ import pytest
 
 from segmentation_pipeline.build import build_definitions
 from segmentation_pipeline.core import schema
-from segmentation_pipeline.settings import Alerts, Settings
+from segmentation_pipeline.core.schema import publishing
+from segmentation_pipeline.settings import Alerts, Publish, Settings
 
 GROUPS = {
     "ingestion": {"raw_transactions"},
@@ -19,12 +20,20 @@ GROUPS = {
     "model": {"k_diagnostics", "segmentation_model"},
     "segments": {"customer_segments", "segment_migration", "segment_drift", "segment_profiles"},
     "reporting": {"segment_report", "quality_report"},
+    "publishing": {"published_segments", "segment_export"},
 }
+NEEDS_A_PLACE = GROUPS["publishing"]
+
+
+def published(shop: Settings, **publish: object) -> Settings:
+    """The shop with a `publish` section."""
+    return shop.model_copy(update={"publish": Publish.model_validate(publish)})
 
 
 @pytest.fixture(scope="module")
 def definitions(small_shop: Settings) -> dg.Definitions:
-    return build_definitions(small_shop)
+    """Of a shop that publishes everywhere it can."""
+    return build_definitions(published(small_shop, database={}, exports="exports"))
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +46,29 @@ def test_every_asset_is_in_its_group(graph):
     for node in graph.asset_nodes:
         found.setdefault(node.group_name, set()).add(node.key.path[-1])
     assert found == GROUPS
+
+
+@pytest.mark.parametrize(
+    ("publish", "assets"),
+    [({}, set()), ({"database": {}}, {"published_segments"}), ({"exports": "exports"}, {"segment_export"})],
+)
+def test_without_a_place_to_publish_to_there_is_no_asset_nor_job_for_it(small_shop, publish, assets):
+    definitions = build_definitions(published(small_shop, **publish) if publish else small_shop)
+    found = {node.key.path[-1] for node in definitions.resolve_asset_graph().asset_nodes}
+    assert found & NEEDS_A_PLACE == assets
+    assert found | NEEDS_A_PLACE == set().union(*GROUPS.values())
+    nightly = definitions.resolve_job_def("nightly_refresh").asset_layer.executable_asset_keys
+    assert {key.path[-1] for key in nightly} & NEEDS_A_PLACE == assets
+    jobs = {job.name for job in definitions.get_repository_def().get_all_jobs() if not job.name.startswith("__")}
+    assert jobs == {"nightly_refresh", "refit_model", *(["publish"] if assets else [])}
+
+
+def test_the_tables_in_the_database_are_described_in_the_ui(graph):
+    shown = graph.get(dg.AssetKey("published_segments")).metadata
+    for table in publishing.DATABASE_TABLES:
+        columns = shown[f"database table {table.asset}"].columns
+        assert [column.name for column in columns] == table.names
+        assert all(column.description for column in columns)
 
 
 def test_every_asset_says_what_it_is_who_owns_it_and_how_it_is_made(graph):
@@ -104,6 +136,7 @@ def test_the_nightly_job_leaves_the_model_alone_and_the_refit_job_touches_nothin
         return {key.path[-1] for key in definitions.resolve_job_def(job).asset_layer.executable_asset_keys}
 
     assert assets_of("refit_model") == GROUPS["model"]
+    assert assets_of("publish") == GROUPS["publishing"]
     assert assets_of("nightly_refresh") == set().union(*GROUPS.values()) - GROUPS["model"]
 
 
@@ -151,7 +184,8 @@ def test_alerts_are_looked_for_only_where_a_webhook_is_configured_and_then_at_on
 def test_loading_the_definitions_imports_nothing_heavy(small_shop):
     probe = (
         "import sys, segmentation_pipeline.build; "
-        "print([name for name in ('sklearn', 'matplotlib', 'great_expectations', 'pyspark', 'scipy') if name in sys.modules])"
+        "heavy = ('sklearn', 'matplotlib', 'great_expectations', 'pyspark', 'scipy', 'adbc_driver_manager'); "
+        "print([name for name in heavy if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -159,7 +159,7 @@ def test_nothing_is_requested_while_a_requested_run_is_under_way(daemon):
     run = daemon.shop.instance.create_run_for_job(
         daemon.shop.definitions.resolve_job_def("nightly_refresh"),
         tags={"dagster/sensor_name": daemon.sensor.name},
-        status=dg.DagsterRunStatus.QUEUED,
+        status=dg.DagsterRunStatus.STARTED,
     )
     assert daemon.tick() == f"Run {run.run_id} is under way; what comes after it is looked for then."
 

@@ -267,3 +267,42 @@ def test_a_webhooks_url_given_instead_of_the_name_of_a_variable_is_refused_and_n
     told = refusal(written(tmp_path, {"alerts": {"webhook_variable": "https://hooks.example/T0K3N"}}))
     assert "give the name of an environment variable" in told
     assert "T0K3N" not in told
+
+
+def test_without_a_publish_section_nothing_is_published(tmp_path):
+    assert load(written(tmp_path)).publish is None
+
+
+def test_exports_start_at_the_folder_of_the_file(tmp_path):
+    settings = load(written(tmp_path, {"publish": {"exports": "../exports"}}))
+    assert settings.publish is not None
+    assert settings.publish.exports == tmp_path.parent / "exports"
+    assert settings.publish.database is None
+
+
+def test_a_database_is_named_by_a_variable_and_a_schema(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEGMENTATION_PUBLISH__DATABASE__SCHEMA", "crm")
+    settings = load(written(tmp_path, {"publish": {"database": {"url_variable": "CRM_URL"}}}))
+    assert settings.publish is not None
+    assert settings.publish.database is not None
+    assert (settings.publish.database.url_variable, settings.publish.database.schema_name) == ("CRM_URL", "crm")
+
+
+def test_an_address_with_a_password_in_place_of_its_variable_is_not_repeated(tmp_path):
+    message = refusal(written(tmp_path, {"publish": {"database": {"url_variable": "postgresql://u:s3cret/x@h/d"}}}))
+    assert "publish.database.url_variable: " in message
+    assert "s3cret" not in message
+
+
+@pytest.mark.parametrize(
+    ("publish", "told"),
+    [
+        ({}, "publish: name a database, a folder of exports, or both"),
+        ({"database": {"schema": 'a"; DROP'}}, "publish.database.schema: String should match pattern"),
+        ({"database": {"schema": "pg_catalog"}}, "publish.database.schema: belongs to PostgreSQL itself"),
+        ({"database": {"url_variable": "postgresql://u:p@h/d"}}, "publish.database.url_variable: "),
+        ({"database": {"schemas": "x"}}, "did you mean schema? allowed here: url_variable, schema"),
+    ],
+)
+def test_a_wrong_place_to_publish_to_is_refused(tmp_path, publish, told):
+    assert told in refusal(written(tmp_path, {"publish": publish}))

@@ -9,6 +9,7 @@ from segmentation_pipeline.core.schema.features import (
     FEATURE_EXPLORATION,
     RFM_FEATURES,
 )
+from segmentation_pipeline.core.schema.publishing import PUBLISHED_SEGMENTS, SEGMENT_EXPORT
 from segmentation_pipeline.core.schema.quality import QUALITY_RESULTS
 from segmentation_pipeline.core.schema.segments import (
     CUSTOMER_SEGMENTS,
@@ -42,6 +43,8 @@ TABLES = {
         SEGMENT_MIGRATION,
         SEGMENT_DRIFT,
         SEGMENT_PROFILES,
+        PUBLISHED_SEGMENTS,
+        SEGMENT_EXPORT,
     )
 }
 
@@ -53,12 +56,14 @@ __all__ = [
     "FEATURE_EXPLORATION",
     "K_DIAGNOSTICS",
     "MONEY",
+    "PUBLISHED_SEGMENTS",
     "QUALITY_RESULTS",
     "QUARANTINED_TRANSACTIONS",
     "RAW_TRANSACTIONS",
     "RFM_FEATURES",
     "SEGMENTATION_MODEL",
     "SEGMENT_DRIFT",
+    "SEGMENT_EXPORT",
     "SEGMENT_MIGRATION",
     "SEGMENT_PROFILES",
     "SOURCE_COLUMNS",

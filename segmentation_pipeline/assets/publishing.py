@@ -1,0 +1,165 @@
+"""Publishing: segments in the shop's own database, and files that tell marketing tools who changed.
+
+Belongs here: `published_segments`, `segment_export`. Does not: transactions and files (resources/publishing/), comparing
+snapshots (core/changes.py).
+"""
+
+from collections.abc import Iterator
+from datetime import date
+
+import dagster as dg
+import ibis
+import ibis.expr.types as ir
+import pandas as pd
+from ibis import _
+
+from segmentation_pipeline.assets.gated import INPUTS
+from segmentation_pipeline.assets.retrying import retrying
+from segmentation_pipeline.core import changes, naming, schema
+from segmentation_pipeline.core.schema import publishing as layouts
+from segmentation_pipeline.partitions import DAYS, POOL, days_of
+from segmentation_pipeline.reporting import metadata
+from segmentation_pipeline.resources.freshness import Freshness
+from segmentation_pipeline.resources.lake import Lake
+from segmentation_pipeline.resources.model_store import ModelStore
+from segmentation_pipeline.resources.publishing.exports import ExportFolder
+from segmentation_pipeline.resources.publishing.postgres import Publication, SegmentPublisher
+from segmentation_pipeline.settings import Settings
+
+FLOWS_SHOWN = 40
+
+
+def configured(settings: Settings) -> list[dg.AssetsDefinition]:
+    """Of these assets, those that the settings name a place for."""
+    publish = settings.publish
+    return [
+        *([published_segments] if publish and publish.database else []),
+        *([segment_export] if publish and publish.exports else []),
+    ]
+
+
+@dg.asset(
+    group_name="publishing",
+    partitions_def=DAYS,
+    pool=POOL,
+    ins={"customer_segments": dg.AssetIn(input_manager_key=INPUTS)},
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    output_required=False,
+    kinds={"postgres"},
+    metadata={f"database table {table.asset}": metadata.columns(table) for table in layouts.DATABASE_TABLES},
+)
+def published_segments(
+    context: dg.AssetExecutionContext,
+    customer_segments: ir.Table,
+    lake: dg.ResourceParam[Lake],
+    freshness: dg.ResourceParam[Freshness],
+    publisher: dg.ResourceParam[SegmentPublisher],
+    settings: dg.ResourceParam[Settings],
+) -> Iterator[dg.Output[None]]:
+    """Every customer's segment in the shop's PostgreSQL database, with a history of who changed when.
+
+    Each day is one transaction, in order. A day that was published before changes nothing unless its customers were
+    computed anew; one before the latest published day changes nothing at all. The columns are those of the note in the
+    lake; the database's are in the metadata.
+    """
+    days = days_of(context)
+    made_from = freshness.made_from("published_segments", days)
+    with retrying(context, settings.schedule):
+        for day in days:
+            customers = customer_segments.filter(_.date == ibis.literal(day))
+            with lake.engine.batches(_published(customers)) as snapshot:
+                publication = publisher.publish(day, snapshot, context.run.run_id)
+            lake.write(schema.PUBLISHED_SEGMENTS, _noted(day, publication), {day: made_from[day]})
+            context.log_event(
+                dg.AssetMaterialization(context.asset_key, partition=day.isoformat(), metadata=_told(day, publication))
+            )
+    yield from ()
+
+
+@dg.asset(
+    group_name="publishing",
+    partitions_def=DAYS,
+    pool=POOL,
+    deps=["segmentation_model"],
+    ins={"customer_segments": dg.AssetIn(input_manager_key=INPUTS)},
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    output_required=False,
+    kinds={"csv", "parquet"},
+)
+def segment_export(
+    context: dg.AssetExecutionContext,
+    customer_segments: ir.Table,
+    lake: dg.ResourceParam[Lake],
+    freshness: dg.ResourceParam[Freshness],
+    models: dg.ResourceParam[ModelStore],
+    exports: dg.ResourceParam[ExportFolder],
+    settings: dg.ResourceParam[Settings],
+) -> Iterator[dg.Output[None]]:
+    """Who changed their segment since the previous export, as csv and Parquet files for marketing tools.
+
+    Without a previous export everyone is new. Exporting a day again leaves the same bytes.
+    """
+    days = days_of(context)
+    made_from = freshness.made_from("segment_export", days)
+    with retrying(context, settings.schedule):
+        for day in days:
+            since = exports.since(day)
+            after = customer_segments.filter(_.date == ibis.literal(day))
+            layout = schema.CUSTOMER_SEGMENTS
+            before = lake.read(layout, [since]) if since else ibis.memtable([], schema=layout.ibis_schema)
+            told = changes.segment_changes(before, after, _actions(after, lake, models), day, since)
+            folder = exports.write(day, since, told, made_from[day])
+            context.log_event(
+                dg.AssetMaterialization(
+                    context.asset_key,
+                    partition=day.isoformat(),
+                    metadata={
+                        "folder": dg.MetadataValue.path(str(folder)),
+                        "since": since.isoformat() if since else "no earlier export: everyone is new",
+                        "changes": metadata.table_preview(exports.flows(day), rows=FLOWS_SHOWN),
+                    },
+                )
+            )
+    yield from ()
+
+
+def _published(segments: ir.Table) -> ir.Table:
+    """A day's customers as the database holds them: not days since the last order, which change for everyone every night."""
+    last_order = (segments.date - segments.recency_days.as_interval("D")).cast("date")
+    columns = [name for name in layouts.DATABASE_SEGMENTS.names if name != "changed_on"]
+    return segments.mutate(last_order_date=last_order).select(columns)
+
+
+def _noted(day: date, publication: Publication) -> pd.DataFrame:
+    row: dict[str, object] = {
+        "date": day,
+        "outcome": publication.outcome,
+        "customers": publication.customers,
+        "model_version": publication.model_version,
+    }
+    return schema.PUBLISHED_SEGMENTS.frame([{**row, **publication.counts}])
+
+
+def _told(day: date, publication: Publication) -> dict[str, dg.MetadataValue]:
+    """What the UI shows of a day; no customer is named."""
+    if publication.outcome == "superseded":
+        why = (
+            f"Nothing was changed: the database already holds {publication.latest}, and {day} is earlier. "
+            "The published segments are always those of the latest day."
+        )
+        return {"outcome": dg.MetadataValue.text(why)}
+    unchanged = "; it was published before, and nothing has changed since"
+    return {
+        "outcome": dg.MetadataValue.text(f"published{'' if publication.touched_rows else unchanged}"),
+        "customers": dg.MetadataValue.int(publication.customers),
+        "touched_rows": dg.MetadataValue.int(publication.touched_rows),
+        **{change: dg.MetadataValue.int(count) for change, count in publication.counts.items()},
+        "changes": metadata.table_preview(publication.flows, rows=FLOWS_SHOWN),
+    }
+
+
+def _actions(segments: ir.Table, lake: Lake, models: ModelStore) -> dict[int, str]:
+    """Segment id to what to do about its customers, by the model that scored the day."""
+    found = lake.engine.to_pandas(segments.agg(version=_.model_version.max()))["version"].iloc[0]
+    scored_by = [] if pd.isna(found) else models.load(int(found)).segments
+    return {naming.NET_ZERO_ID: naming.NET_ZERO_ACTION} | {each.segment_id: each.action for each in scored_by}
