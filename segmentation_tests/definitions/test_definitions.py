@@ -10,7 +10,7 @@ import pytest
 from segmentation_pipeline.build import build_definitions
 from segmentation_pipeline.core import schema
 from segmentation_pipeline.core.schema import publishing
-from segmentation_pipeline.settings import Alerts, Publish, Settings
+from segmentation_pipeline.settings import Publish, Settings
 
 GROUPS = {
     "ingestion": {"raw_transactions"},
@@ -138,47 +138,6 @@ def test_the_nightly_job_leaves_the_model_alone_and_the_refit_job_touches_nothin
     assert assets_of("refit_model") == GROUPS["model"]
     assert assets_of("publish") == GROUPS["publishing"]
     assert assets_of("nightly_refresh") == set().union(*GROUPS.values()) - GROUPS["model"]
-
-
-@pytest.mark.parametrize(
-    ("night", "day"),
-    [
-        (datetime(2025, 7, 11, 2, 0, tzinfo=UTC), "2025-07-10"),  # 03:00 in London, in summer
-        (datetime(2025, 7, 2, 2, 0, tzinfo=UTC), "2025-07-01"),
-    ],
-)
-def test_the_schedule_requests_the_day_that_has_just_ended_with_the_day_as_run_key(definitions, night, day):
-    schedule = definitions.resolve_schedule_def("nightly_refresh_schedule")
-    with dg.DagsterInstance.ephemeral() as instance:
-        tick = schedule.evaluate_tick(
-            dg.build_schedule_context(
-                instance, scheduled_execution_time=night, repository_def=definitions.get_repository_def()
-            )
-        )
-    (request,) = tick.run_requests
-    assert (request.run_key, request.partition_key) == (day, day)
-    assert schedule.execution_timezone == "Europe/London"
-
-
-def test_the_schedule_skips_a_night_after_the_end_of_a_closed_data_set(definitions):
-    schedule = definitions.resolve_schedule_def("nightly_refresh_schedule")
-    with dg.DagsterInstance.ephemeral() as instance:
-        tick = schedule.evaluate_tick(
-            dg.build_schedule_context(instance, scheduled_execution_time=datetime(2026, 1, 1, 3, tzinfo=UTC))
-        )
-    assert not tick.run_requests
-    assert "end_date 2025-07-20" in tick.skip_message
-
-
-def test_alerts_are_looked_for_only_where_a_webhook_is_configured_and_then_at_once(small_shop, definitions):
-    def watching(of: dg.Definitions) -> list[tuple[str, dg.DefaultSensorStatus]]:
-        sensors = of.get_repository_def().sensor_defs
-        return [(each.name, each.default_status) for each in sensors if each.name == "alert_sensor"]
-
-    alerts = Alerts(webhook_variable="SHOP_ALERTS_WEBHOOK")
-    configured = build_definitions(small_shop.model_copy(update={"alerts": alerts}))
-    assert watching(definitions) == []
-    assert watching(configured) == [("alert_sensor", dg.DefaultSensorStatus.RUNNING)]
 
 
 def test_loading_the_definitions_imports_nothing_heavy(small_shop):

@@ -102,6 +102,13 @@ def test_without_segments_of_an_earlier_day_the_night_says_what_to_do_first(tmp_
     assert told.startswith("There are no segments of an earlier day yet, or no model in force. `segmentation run`")
 
 
+def test_a_night_outside_the_calendar_of_a_closed_data_set_is_passed_over_with_the_reason(shop, yesterday):
+    end = yesterday - timedelta(days=5)
+    closed = schedules.nightly(shop.settings.model_copy(update={"end_date": end}))
+    told = tick_of(closed, shop, night_after(yesterday))
+    assert told == f"{yesterday} is not between start_date {shop.settings.start_date} and end_date {end}."
+
+
 @pytest.mark.parametrize(
     ("change", "hour", "expected"),
     [
