@@ -36,13 +36,12 @@ def configured() -> Callable[..., Path]:
     """Writes a shipped configuration, with changes, into a folder, and returns the file."""
 
     def write(folder: Path, shipped: Path, **changes: object) -> Path:
-        content = yaml.safe_load(shipped.read_text())
-        content["source"]["settle_seconds"] = 0
+        described = {"lake": "lake", "reports": "reports", **changes}
+        content = {**yaml.safe_load(shipped.read_text()), **described}
+        content["source"] = {"settle_seconds": 0, **content["source"]}
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / "shop.yaml"
-        file.write_text(
-            yaml.safe_dump({**content, "lake": "lake", "reports": "reports", **changes}, allow_unicode=True)
-        )
+        file.write_text(yaml.safe_dump(content, allow_unicode=True))
         return file
 
     return write

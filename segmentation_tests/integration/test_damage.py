@@ -29,7 +29,7 @@ class Retailer:
         for day, of_day in rows.groupby(rows["InvoiceDate"].dt.date):
             of_day.to_parquet(folder / "landing" / f"{day}.parquet")
         content = yaml.safe_load(ONLINE_RETAIL_YAML.read_text())
-        content["source"]["path"] = "landing/*.parquet"
+        content["source"] |= {"path": "landing/*.parquet", "settle_seconds": 0}
         content |= {"start_date": FIRST, "end_date": LAST, "lake": "lake", "reports": "reports"}
         self.config = folder / "shop.yaml"
         self.config.write_text(yaml.safe_dump(content))

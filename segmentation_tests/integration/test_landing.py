@@ -100,12 +100,21 @@ def test_a_file_that_is_overwritten_stays_as_it_was_until_it_has_settled(tmp_pat
     if kind == "csv":
         assert len(raw(source, 4, 5)) == 1
     else:
-        with pytest.raises(TransientFault, match=r"04\.parquet: changed while it was to be read"):
+        with pytest.raises(TransientFault, match=r"04\.parquet: is being overwritten"):
             raw(source, 4)
     os.utime(file, (LONG_AGO + 1, LONG_AGO + 1))
     assert source.state() != state
     source.refresh()
     assert len(raw(source, 4, 5)) == 2
+
+
+def test_a_file_that_has_changed_since_the_last_look_is_looked_at_again_before_it_is_read(tmp_path):
+    deliver(tmp_path, "04.parquet", 4)
+    source = opened(tmp_path)
+    before = digests(source)
+    deliver(tmp_path, "04.parquet", 4, 4, written=LONG_AGO + 1)
+    assert len(raw(source, 4)) == 2
+    assert source.digest(date(2025, 3, 4)) != before[3]
 
 
 def test_the_state_is_that_of_settled_files_and_needs_no_index(tmp_path):

@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +55,19 @@ def lines(year) -> pd.DataFrame:
 
 
 # --- files ------------------------------------------------------------------------------------------------------------
+
+
+def test_files_are_dated_the_night_after_their_day_and_others_in_their_place_have_another_time(tmp_path):
+    simulate(tmp_path, FORTNIGHT)
+    times = {file.name: file.stat().st_mtime for file in files_of(tmp_path)}
+    for number, written in enumerate(times.values()):
+        day = datetime.combine(FORTNIGHT.start_date + timedelta(days=number), time(), UTC).timestamp()
+        assert 24 * 3_600 < written - day < 30 * 3_600
+    simulate(tmp_path, FORTNIGHT)
+    assert {file.name: file.stat().st_mtime for file in files_of(tmp_path)} == times
+    simulate(tmp_path, replace(FORTNIGHT, seed=4))
+    open_days = [file for file in files_of(tmp_path) if pq.read_metadata(file).num_rows]
+    assert [file.name for file in open_days if file.stat().st_mtime == times[file.name]] == []
 
 
 def test_the_same_shop_gives_the_same_bytes(tmp_path):

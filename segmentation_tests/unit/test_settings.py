@@ -119,6 +119,32 @@ def test_a_file_written_by_a_windows_editor_is_read(tmp_path):
     assert load(file).start_date == date(2025, 3, 1)
 
 
+TABLE = {"kind": "postgres", "table": "public.sales", "high_water_mark": "updated_at"}
+
+
+def of_a_table(folder: Path, **changes: object) -> Path:
+    file, columns = folder / "shop.yaml", MINIMAL["source"]["columns"]
+    file.write_text(yaml.safe_dump({**MINIMAL, "source": {**TABLE, "columns": columns, **changes}}))
+    return file
+
+
+def test_a_table_can_be_the_source_and_its_address_is_in_a_variable(tmp_path):
+    source = load(of_a_table(tmp_path)).source
+    assert (source.kind, source.table, source.url_variable) == ("postgres", "public.sales", "SHOP_DATABASE_URL")
+    assert (source.measure, source.decimal, source.timestamp_format) == ("amount", ".", None)
+
+
+def test_a_kind_and_keys_of_a_source_from_the_environment_win_and_are_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEGMENTATION_SOURCE__TABLE", "public.lines")
+    assert load(of_a_table(tmp_path)).source.table == "public.lines"
+    monkeypatch.setenv("SEGMENTATION_SOURCE__TABLE", "lines")
+    assert "from the environment variable SEGMENTATION_SOURCE__TABLE" in refusal(of_a_table(tmp_path))
+    monkeypatch.setenv("SEGMENTATION_SOURCE__KIND", "tables")
+    message = refusal(of_a_table(tmp_path))
+    assert "source.kind: Input should be 'files' or 'postgres' (given: 'tables')" in message
+    assert "SEGMENTATION_SOURCE__KIND" in message
+
+
 WRONG = {
     "unknown key": ({"timezon": "UTC"}, "timezon: is no known key", "did you mean timezone?"),
     "unknown key in a section": ({"engine": {"thread": 2}}, "engine.thread: is no known key", "did you mean threads?"),
@@ -141,6 +167,11 @@ WRONG = {
     "delimiter": ({"source": {"delimiter": ";;"}}, "source.delimiter: give one sign", "';;'"),
     "decimal": ({"source": {"decimal": ";"}}, "source.decimal:", "'.' or ','"),
     "timestamp format": ({"source": {"timestamp_format": "%d/%m"}}, "source.timestamp_format: give %Y, %m and %d", ""),
+    "kind of source": ({"source": {"kind": "fils"}}, "source.kind: Input should be 'files' or 'postgres'", "'fils'"),
+    "key of another kind": ({"source": {"table": "a.b"}}, "source.table: is no known key", "allowed here: columns, kind, path"),
+    "source that is no section": ({"source": "landing/*.csv"}, "source: expected keys below it: columns, kind", "*.csv"),
+    "time to settle": ({"source": {"settle_seconds": -1}}, "source.settle_seconds:", "greater than or equal to 0"),
+    "removed files": ({"source": {"removed_files": "ask"}}, "source.removed_files:", "'keep' or 'drop'"),
     "address": ({"source": {"path": "s3://bucket/*.csv"}}, "source.path: is an address", "s3://bucket"),
     "empty path": ({"source": {"path": ""}}, "source.path:", "at least 1 character"),
     "two prices": ({"source": {"columns": {"unit_price": "P"}}}, "map exactly one of unit_price", "amount"),

@@ -18,7 +18,9 @@ SOURCE_COLUMNS = (
 )
 
 _DATE = Column("date", "date", "Day of sale in the shop's time zone")
-_FILE = Column("source_file", "string", "File the line came from, relative to the source folder")
+_FILE = Column(
+    "source_file", "string", "File the line came from, relative to the source folder; of a database, table and day"
+)
 _ROW = Column("source_row", "int64", "Number of the row in its file, the first data row being 1")
 
 RAW_TRANSACTIONS = Table(

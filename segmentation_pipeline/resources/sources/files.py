@@ -106,17 +106,21 @@ class FileSource:
     def rows(self, days: Sequence[date]) -> ir.Table:
         """Raw rows of a range of days as `schema.RAW_TRANSACTIONS`, reading only files that hold one of them.
 
+        A file that is other than it was indexed is looked at again first.
+
         Raises:
             SourceError: A file that was there when it was indexed is gone.
-            TransientFault: A file has changed since.
+            TransientFault: A file is being overwritten.
         """
-        files = [file for file in self.files() if any(file.holds(day) for day in days)]
-        lost = [file for file in files if not self._parquet(file.path, file.sha256).exists()]
+        if self._changed(self._holding(days)):
+            self.refresh()
+        files = self._holding(days)
+        lost = [file for file in files if self._is_lost(file)]
         if lost:
             raise self._lost(lost, days)
-        changed = [str(self.root / file.path) for file in files if self._is_other_now(file)]
-        if changed:
-            raise TransientFault(f"{listed(changed)}: changed while it was to be read. Run again once it is whole.")
+        changing = [str(self.root / file.path) for file in self._changed(files)]
+        if changing:
+            raise TransientFault(f"{listed(changing)}: is being overwritten. Run again once it is whole.")
         return self._filing.rows([self._readable(file) for file in files], days)
 
     def column_types(self) -> dict[str, str]:
@@ -144,7 +148,7 @@ class FileSource:
 
     def lost_days(self) -> Collection[date]:
         """Days of removed files of which no converted copy is left: they cannot be computed again."""
-        lost = [file for file in self.files() if not self._parquet(file.path, file.sha256).exists()]
+        lost = [file for file in self.files() if self._is_lost(file)]
         return {day for file in lost for day in _days_of(file)}
 
     @cached_property
@@ -198,12 +202,21 @@ class FileSource:
         )
         return SourceError(f"{names}: removed, and needed to compute {told} again. {remedy}")
 
-    def _is_other_now(self, file: SourceFile) -> bool:
-        """Whether a file that is read where it lies has changed since it was indexed."""
-        if converter(file.path) is not None:
-            return False
-        stat = (self.root / file.path).stat()
-        return (stat.st_size, stat.st_mtime_ns) != (file.size, file.mtime_ns)
+    def _holding(self, days: Sequence[date]) -> list[SourceFile]:
+        return [file for file in self.files() if any(file.holds(day) for day in days)]
+
+    def _is_lost(self, file: SourceFile) -> bool:
+        return not self._parquet(file.path, file.sha256).exists()
+
+    def _changed(self, files: Sequence[SourceFile]) -> list[SourceFile]:
+        """Files that are read where they lie and are other than they were indexed."""
+        there = [file for file in files if converter(file.path) is None and not self._is_lost(file)]
+        stats = [(self.root / file.path).stat() for file in there]
+        return [
+            file
+            for file, stat in zip(there, stats, strict=True)
+            if (stat.st_size, stat.st_mtime_ns) != (file.size, file.mtime_ns)
+        ]
 
     def _readable(self, file: SourceFile) -> ReadableFile:
         return ReadableFile(

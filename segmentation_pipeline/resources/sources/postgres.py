@@ -118,9 +118,10 @@ class PostgresSource:
             return {name: table.types[column] for name, column in self.how.columns.mapped().items()}
 
     def state(self) -> str:
-        """A fingerprint of the highest mark and the rows that have it."""
+        """A fingerprint of the highest mark, the rows that have it or none, and the last usable day."""
+        last = self._usable(time.time_ns()).last
         with self._table() as (table, found_in):
-            return hashlib.sha256(f"{found_in} {table.newest()}".encode()).hexdigest()
+            return hashlib.sha256(f"{found_in} {table.newest()} {last}".encode()).hexdigest()
 
     def waiting(self) -> list[str]:
         """Nothing: rows that are not committed cannot be seen."""

@@ -74,9 +74,10 @@ class SalesTable:
         self._moment, self._mark = _quoted(how.columns.invoiced_at), _quoted(how.high_water_mark)
 
     def newest(self) -> Holding:
-        """The highest mark of all, and how many rows have it."""
-        highest = f"SELECT max({self._mark}) FROM {self._table}"
-        query = f"SELECT ({highest})::text, count(*) FROM {self._table} WHERE {self._mark} = ({highest})"
+        """The highest mark of all, and how many rows have it or none."""
+        highest = f"(SELECT max({self._mark}) FROM {self._table})"
+        these = f"{self._mark} = {highest} OR {self._mark} IS NULL"
+        query = f"SELECT {highest}::text, count(*) FROM {self._table} WHERE {these}"
         ((mark, rows),) = self._snapshot.rows(query)
         return Holding(rows, mark or "")
 
