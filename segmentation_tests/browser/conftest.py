@@ -80,9 +80,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def shop(
-    browser: Browser, tmp_path_factory: pytest.TempPathFactory, configured: Callable[..., Path]
-) -> Iterator[Shop]:
+def shop(browser: Browser, tmp_path_factory: pytest.TempPathFactory, configured: Callable[..., Path]) -> Iterator[Shop]:
     """A simulated shop with one bad day, computed up to `COMPUTED` on the command line, and its UI."""
     folder = tmp_path_factory.mktemp("browser")
     sample_data.simulate(folder / "landing", sample_data.Shop(400, 250, FIRST, LAST, seed=7))

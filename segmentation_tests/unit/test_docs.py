@@ -18,7 +18,7 @@ def test_generated_pages_are_up_to_date(script, page):
 
 @pytest.mark.parametrize("name", ["lineage", "failing_check", "report"])
 def test_screenshots_are_quick_to_load(name):
-    file = PROJECT / "docs" / "screenshots" / f"{name}.png"
+    file = PROJECT / "docs" / "screenshots" / f"{name}.webp"
     assert file.stat().st_size < 120_000, "run `make screenshots`"
     with Image.open(file) as picture:
         assert picture.width > 1_000
