@@ -7,7 +7,7 @@ CONFIG ?= data/shop.yaml
 
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
 
-.PHONY: run ui test lint format docs constraints clean
+.PHONY: run ui test lint format docs screenshots constraints clean
 
 run: $(READY)  ## simulate a small messy shop if data/landing is empty, and run everything to its latest day
 	@ls data/landing/* >/dev/null 2>&1 || $(BIN)/segmentation simulate
@@ -32,6 +32,10 @@ format: $(READY)  ## mend what can be mended by machine
 docs: $(READY)  ## write docs/configuration.md and docs/data-quality.md
 	@$(BIN)/python docs/configuration.py
 	@$(BIN)/python docs/data_quality.py
+
+screenshots: $(READY)  ## write docs/screenshots/ from what the browser tests see; needs Chromium
+	@$(BIN)/pytest -n0 segmentation_tests/browser
+	@$(BIN)/python docs/screenshots.py
 
 constraints: $(READY)  ## write the versions in use to constraints.txt
 	@$(BIN)/pip freeze --exclude-editable | grep -v '^segmentation' > constraints.txt
