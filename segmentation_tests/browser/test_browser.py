@@ -17,6 +17,7 @@ from segmentation_pipeline.build import build_definitions
 from segmentation_pipeline.checks.suites import suites
 from segmentation_pipeline.reporting.captions import CAPTIONS
 from segmentation_tests.browser.conftest import BACKFILLED, BY_HAND, COMPUTED, TWICE, Shop, keep, window
+from segmentation_tests.browser.server import until
 
 LONGEST_RUN_MS, LONGEST_BACKFILL_MS = 90_000, 180_000
 JOB = "/locations/segmentation_pipeline/jobs/nightly_refresh"
@@ -27,7 +28,8 @@ BOXES = """
   const {x, y, width, height} = each.getBoundingClientRect()
   return {name: each.textContent.trim(), is_group: each.classList.contains('group'), x, y, width, height}
 })"""
-MARGIN = 20
+PALE = "[style*='--minimal-bg: var(--color-background-light)']"  # boxes whose state has not come yet
+MARGIN, COLOURS_SECONDS = 20, 10
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +117,6 @@ def test_the_lineage_graph_shows_every_asset_in_its_group(page, definitions):
     expect(drawn).to_have_count(len(set(groups.values())))
     page.keyboard.press("Alt+E")  # expand all groups
     expect(drawn).to_have_count(len(set(groups.values())) + len(groups))
-    page.wait_for_load_state("networkidle")  # boxes get their colours
     boxes = page.evaluate(BOXES)
     frames = {box["name"]: box for box in boxes if box["is_group"]}
     assets = [box for box in boxes if not box["is_group"]]
@@ -123,7 +124,8 @@ def test_the_lineage_graph_shows_every_asset_in_its_group(page, definitions):
     for asset, group in groups.items():
         (found,) = [box for box in assets if is_shortened(box["name"], asset)]
         assert [name for name, frame in frames.items() if inside(found, frame)] == [group], asset
-    keep(page, "lineage", clip=around(boxes))
+    until(lambda: page.locator(PALE).count() == 0, COLOURS_SECONDS)  # for the picture alone
+    keep(page, "lineage", clip=around(page.evaluate(BOXES)))
 
 
 def test_a_day_materialized_by_clicking_turns_green(page):
