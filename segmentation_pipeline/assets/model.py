@@ -95,8 +95,8 @@ def segmentation_model(
 ) -> Candidate:
     """The model in force: centres, scaling and names as tables, with a card that says how it came about.
 
-    Every model that passes its gate is kept as a version; whether it is put in force, `promote` says, and the pointer
-    to the version in force is swapped in one step. One that does not pass is not kept, and the model in force stays.
+    Every model that passes its gate is kept as a version. `promote` decides whether it is put in force; the pointer to the
+    version in force is then swapped in one step. One that does not pass is not kept, and the model in force stays.
     """
     promote = chosen_for_one_run(settings.model, promote=config.promote).promote
     diagnostics = lake.engine.to_pandas(lake.read(schema.K_DIAGNOSTICS))

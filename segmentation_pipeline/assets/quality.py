@@ -51,6 +51,10 @@ def quality_report(
     page = reports.write(day, quality_page.render(data, images), images, name="quality_report")
     by_day = figure_theme.preview_bytes(images["verdicts_by_day"])
     failed = data.failures[["date", "stage", "expectation", "severity", "observed", "threshold"]]
+    for other in earlier:
+        context.log_event(
+            dg.AssetMaterialization(context.asset_key, partition=other.isoformat(), metadata={"page": NOT_DRAWN})
+        )
     context.log_event(
         dg.AssetMaterialization(
             context.asset_key,
@@ -62,10 +66,6 @@ def quality_report(
             },
         )
     )
-    for other in earlier:
-        context.log_event(
-            dg.AssetMaterialization(context.asset_key, partition=other.isoformat(), metadata={"page": NOT_DRAWN})
-        )
     yield from ()
 
 

@@ -84,6 +84,10 @@ def segment_report(  # noqa: PLR0913 - a report is where everything comes togeth
     images = figures.images(drawn)
     made_from = freshness.made_from("segment_report", [day])[day]
     page = reports.write(day, html.render(data, images), images, made_from)
+    for other in earlier:
+        context.log_event(
+            dg.AssetMaterialization(context.asset_key, partition=other.isoformat(), metadata={"page": NOT_DRAWN})
+        )
     context.log_event(
         dg.AssetMaterialization(
             context.asset_key,
@@ -94,10 +98,6 @@ def segment_report(  # noqa: PLR0913 - a report is where everything comes togeth
             },
         )
     )
-    for other in earlier:
-        context.log_event(
-            dg.AssetMaterialization(context.asset_key, partition=other.isoformat(), metadata={"page": NOT_DRAWN})
-        )
     yield from ()
 
 

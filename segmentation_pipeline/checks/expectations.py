@@ -119,7 +119,9 @@ def _in_words(kind: str, given: Mapping[str, Any]) -> str:
 
 def _one_of(given: Mapping[str, Any]) -> str:
     shown = ", ".join(map(str, given["value_set"]))
-    return f"{given['column']} is {'as declared' if len(shown) > LONGEST_LIST else f'one of {shown}'}"
+    if len(shown) > LONGEST_LIST:
+        return f"{given['column']} as declared"
+    return f"{given['column']} is one of {shown}"
 
 
 def _limits(low: Any, high: Any) -> str:
