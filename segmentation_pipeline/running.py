@@ -37,6 +37,9 @@ STEP_NAMES = {
     "segment_export": "exporting changes",
 }
 
+# Whoever typed the command sees that it failed; the daemon of the same instance leaves its runs alone.
+MAX_RETRIES_TAG = "dagster/max_retries"
+
 
 class RunFailed(PipelineError):
     """A run failed for a reason the pipeline does not know; the message says where to look."""
@@ -114,7 +117,7 @@ def _execute_one(
         instance=instance,
         run_id=run_id,
         run_config=config,
-        tags={**days, LAKE_TAG: lake},
+        tags={**days, LAKE_TAG: lake, MAX_RETRIES_TAG: "0"},
         partition_key=run.first_day.isoformat() if run.first_day and not days else None,
         asset_selection=[dg.AssetKey(asset) for asset in run.assets],
     )

@@ -35,7 +35,7 @@ from segmentation_pipeline.resources.sent_alerts import SentAlerts
 from segmentation_pipeline.resources.webhook import NotDelivered, Webhook, WebhookNotSet
 from segmentation_pipeline.running import execute
 from segmentation_pipeline.sensors.alerts import alert_sensor
-from segmentation_pipeline.settings import CONFIG_VARIABLE, Alerts, Settings
+from segmentation_pipeline.settings import CONFIG_VARIABLE, Alerts, Schedule, Settings
 from segmentation_tests.conftest import PROJECT
 
 VARIABLE, TOKEN = "SHOP_ALERTS_WEBHOOK", "T0K3N-that-nobody-may-read"
@@ -129,7 +129,8 @@ def shop(small_shop: Settings, home: Path) -> Iterator[Shop]:
         environment.setenv(INSTANCE_VARIABLE, str(home))
         with dg.DagsterInstance.get() as instance:
             alerts = Alerts(webhook_variable=VARIABLE, ui_url="http://ui.example/")
-            shop = Shop(small_shop.model_copy(update={"alerts": alerts}), instance)
+            schedule = Schedule(deadline_hours=6)
+            shop = Shop(small_shop.model_copy(update={"alerts": alerts, "schedule": schedule}), instance)
             shop.run((*TRANSACTIONS, *RETURNS), FIRST, GOOD)
             shop.run(FEATURES, GOOD, GOOD)
             shop.refit()
@@ -358,7 +359,7 @@ def died(shop: Shop, **tags: str) -> str:
 
 def failed_with(shop: Shop, tags: dict[str, str], origin: RemoteJobOrigin | None = None) -> str:
     job = shop.definitions.resolve_job_def("nightly_refresh")
-    run = shop.instance.create_run_for_job(job, tags=tags, remote_job_origin=origin)
+    run = shop.instance.create_run_for_job(job, tags={"dagster/max_retries": "0", **tags}, remote_job_origin=origin)
     data = JobFailureData(error=None, failure_reason=RunFailureReason.UNEXPECTED_TERMINATION)
     shop.instance.report_run_failed(run, "Run execution process unexpectedly exited with code -9.", data)
     return run.run_id

@@ -21,7 +21,8 @@ NOON = datetime(2025, 7, 17, 12, tzinfo=UTC)
 def live() -> Settings:
     columns = {"customer_id": "Customer", "invoiced_at": "When", "amount": "Total"}
     source = {"path": "landing/*.csv", "columns": columns}
-    return Settings(source=source, start_date="2025-03-01", timezone="Europe/London")
+    schedule = {"deadline_hours": 6}
+    return Settings(source=source, start_date="2025-03-01", timezone="Europe/London", schedule=schedule)
 
 
 def test_each_day_is_due_once_however_the_looks_are_spaced(live):
