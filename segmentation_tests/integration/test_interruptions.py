@@ -7,12 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
 
 import dagster as dg
 import duckdb
+import psycopg
 import pytest
 
 from segmentation_pipeline.build import build_definitions, build_resources
@@ -21,8 +22,9 @@ from segmentation_pipeline.resources.lock import exclusively
 from segmentation_pipeline.settings import load
 from segmentation_tests.integration.live_shop import QUIET, configure
 
-FIRST, LAST = date(2025, 7, 1), date(2025, 7, 20)
+FIRST, LAST = date(2025, 7, 1), date(2025, 7, 9)
 KILLS = 10
+VARIABLE = "INTERRUPTED_SHOP_DATABASE_URL"
 ASSETS = ("raw_transactions", "clean_transactions", "quarantined_transactions", "customer_orders", "customer_returns")
 SNAPSHOTS = ("rfm_features", "feature_exploration", "customer_segments", "segment_migration", "segment_profiles")
 RANGE = {"dagster/asset_partition_range_start": str(FIRST), "dagster/asset_partition_range_end": str(LAST)}
@@ -45,9 +47,17 @@ os._exit(0 if done.success else 1)
 
 
 @pytest.fixture(scope="module")
-def ready(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A shop with a model in force and nothing else in its lake."""
-    file = configure(tmp_path_factory.mktemp("interrupted"), FIRST, LAST)
+def ready(tmp_path_factory: pytest.TempPathFactory, database_url: str) -> Iterator[Path]:
+    """A shop with a model in force and nothing else in its lake, that publishes into a database and a folder."""
+    publish = {"database": {"url_variable": VARIABLE, "schema": "undisturbed"}, "exports": "exports"}
+    file = configure(tmp_path_factory.mktemp("interrupted"), FIRST, LAST, publish=publish)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv(VARIABLE, database_url)
+        fit(file)
+        yield file
+
+
+def fit(file: Path) -> None:
     settings = load(file)
     definitions = build_definitions(settings)
     with dg.DagsterInstance.ephemeral() as instance:
@@ -59,7 +69,6 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
     for asset in (*ASSETS, "rfm_features"):
         shutil.rmtree(settings.lake / asset)
-    return file
 
 
 @pytest.fixture(scope="module")
@@ -76,10 +85,14 @@ def copied(file: Path, folder: Path) -> Path:
     return shutil.copytree(file.parent, folder / "shop") / file.name
 
 
-def started(file: Path) -> subprocess.Popen[str]:
-    """A run worker that has begun, in a process group of its own."""
+def started(file: Path, schema: str = "undisturbed") -> subprocess.Popen[str]:
+    """A run worker that has begun, in a process group of its own, and publishes into that schema."""
     worker = subprocess.Popen(
-        [sys.executable, "-c", WORKER, str(file)], stdout=subprocess.PIPE, text=True, start_new_session=True
+        [sys.executable, "-c", WORKER, str(file)],
+        env={**os.environ, "SEGMENTATION_PUBLISH__DATABASE__SCHEMA": schema},
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     assert worker.stdout
     assert worker.stdout.readline() == "ready\n"
@@ -87,13 +100,28 @@ def started(file: Path) -> subprocess.Popen[str]:
 
 
 def contents(file: Path) -> dict[str, bytes]:
-    """Every partition of the lake, by path."""
-    lake = load(file).lake
+    """Every partition of the lake and every export, by path."""
+    folders = [file.parent / "lake" / asset for asset in (*ASSETS, *SNAPSHOTS)] + [file.parent / "exports"]
     return {
-        str(part.relative_to(lake)): part.read_bytes()
-        for asset in (*ASSETS, *SNAPSHOTS)
-        for part in sorted((lake / asset).rglob("*.parquet"))
+        str(part.relative_to(file.parent)): part.read_bytes()
+        for folder in folders
+        for part in sorted(folder.rglob("*"))
+        if part.suffix in (".parquet", ".csv") and not part.name.startswith(".")
     }
+
+
+def published(url: str, schema: str) -> dict[str, list[tuple[object, ...]]]:
+    """Every row of the published tables, but for when they were published and by which run."""
+    tables = {
+        "published_segments": "*",
+        "segment_changes": "*",
+        "publications": "as_of, model_version, customers",
+    }
+    with psycopg.connect(url) as database:
+        return {
+            table: database.execute(f"SELECT {columns} FROM {schema}.{table} ORDER BY 1, 2").fetchall()
+            for table, columns in tables.items()
+        }
 
 
 def readable(file: Path) -> None:
@@ -105,13 +133,15 @@ def readable(file: Path) -> None:
             duckdb.sql(f"SELECT count(*), max(hash(t)) FROM read_parquet({parts}) t").fetchall()
 
 
-def test_a_range_run_killed_at_ten_random_moments_and_run_again_leaves_the_same_bytes(ready, undisturbed, tmp_path):
+def test_a_range_run_killed_at_ten_random_moments_and_run_again_leaves_the_same_bytes_and_rows(
+    ready, undisturbed, tmp_path, database_url
+):
     file = copied(ready, tmp_path)
     whole, seconds = undisturbed
     moments = random.Random(3)
     partitions = []
     for _kill in range(KILLS):
-        worker = started(file)
+        worker = started(file, "killed")
         time.sleep(moments.uniform(0.02, 0.95) * seconds)
         os.killpg(worker.pid, signal.SIGKILL)
         worker.wait()
@@ -120,16 +150,20 @@ def test_a_range_run_killed_at_ten_random_moments_and_run_again_leaves_the_same_
         partitions.append(len(found))
         assert all(whole[part] == content for part, content in found.items())
     assert partitions[0] < len(whole)
-    worker = started(file)
+    worker = started(file, "killed")
     assert worker.wait(300) == 0
     assert contents(file) == whole
+    rows = published(database_url, "killed")
+    assert rows == published(database_url, "undisturbed")
+    assert len(rows["publications"]) == (LAST - FIRST).days + 1
 
 
-def test_two_range_runs_at_once_on_overlapping_days_end_in_the_same_bytes(ready, undisturbed, tmp_path):
+def test_two_range_runs_at_once_on_overlapping_days_end_in_the_same_bytes(ready, undisturbed, tmp_path, database_url):
     file = copied(ready, tmp_path)
-    workers = [started(file) for _worker in range(2)]
+    workers = [started(file, "twice") for _worker in range(2)]
     assert [worker.wait(300) for worker in workers] == [0, 0]
     assert contents(file) == undisturbed[0]
+    assert published(database_url, "twice") == published(database_url, "undisturbed")
 
 
 def test_a_run_waits_for_another_process_that_writes_to_the_lake_and_says_for_whom(ready, tmp_path):
