@@ -103,7 +103,7 @@ def accepted(classified: ir.Table, settings: Settings) -> ir.Table:
     )
     return schema.CLEAN_TRANSACTIONS.conform(
         lines.mutate(
-            invoice_id=_.parsed_invoice_id.coalesce(made_up_invoice(lines)),
+            invoice_id=_.parsed_invoice_id.coalesce(made_up_invoice(lines, lines.customer_id)),
             line_kind=ibis.cases((~is_product, "adjustment"), (_.quantity < 0, "return"), else_="sale"),
         )
     )
@@ -188,9 +188,9 @@ def _signed(table: ir.Table) -> dict[str, ir.Value]:
     return {"quantity": quantity, "unit_price": per_item, "amount": money}
 
 
-def made_up_invoice(lines: ir.Table) -> ir.StringValue:
+def made_up_invoice(lines: ir.Table, customer: ir.StringValue) -> ir.StringValue:
     """One order per customer and second; a guest's line is an order of its own."""
     epoch = ibis.literal("1970-01-01 00:00:00+00").cast("timestamp('UTC')")
     moment = lines.invoiced_at.delta(epoch, unit="second").cast("string")  # not local time: an hour comes twice a year
-    who = lines.customer_id.coalesce(lines.source_file + ibis.literal("#") + lines.source_row.cast("string"))
+    who = customer.coalesce(lines.source_file + ibis.literal("#") + lines.source_row.cast("string"))
     return who + ibis.literal("@") + moment

@@ -82,7 +82,8 @@ def of_raw(rows: ir.Table, forgotten: Forgotten, settings: Settings) -> ir.Table
         The rows. `customer_id` is a mark that reads as nobody, `invoice_id` a digest that all lines of the order share,
         missing or mangled where it was; a `broken_line` with an id in it is a mark too.
     """
-    texts = [rows[name].fill_null(_NOTHING) for name in (*schema.SOURCE_COLUMNS, "broken_line") if name in rows.columns]
+    cells = (*schema.SOURCE_COLUMNS, "broken_line")
+    texts = [rows[name].fill_null(_NOTHING) if name in rows.columns else _NOTHING for name in cells]
     mark = ibis.literal(FORGOTTEN) + forgotten.digest(*texts)[:DIGITS_KEPT]
     is_theirs = names(rows.customer_id, forgotten, settings)
     changed = {
@@ -101,12 +102,14 @@ def of_raw(rows: ir.Table, forgotten: Forgotten, settings: Settings) -> ir.Table
 def of_clean(lines: ir.Table, forgotten: Forgotten, settings: Settings) -> ir.Table:
     """Accepted lines as cleaning would make them of what `of_raw` returns."""
     is_theirs = forgotten.is_of(lines.customer_id)
-    guests = lines.mutate(customer_id=is_theirs.ifelse(None, lines.customer_id))
     if settings.source.columns.invoice_id is None:
-        invoice = cleaning.made_up_invoice(guests)
+        invoice = cleaning.made_up_invoice(lines, ibis.null("string"))
     else:
         invoice = _invoice(lines.invoice_id, lines.customer_id, forgotten)
-    return guests.mutate(invoice_id=is_theirs.ifelse(invoice, guests.invoice_id))
+    return lines.mutate(
+        customer_id=is_theirs.ifelse(None, lines.customer_id), invoice_id=is_theirs.ifelse(invoice, lines.invoice_id)
+    )
+
 
 
 def _invoice(invoice: ir.StringValue, customer: ir.StringValue, forgotten: Forgotten) -> ir.StringValue:

@@ -18,7 +18,6 @@ import ibis.expr.types as ir
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from ibis import _
 from upath import UPath
 
 from segmentation_pipeline.core import cleaning, forgetting
@@ -67,7 +66,8 @@ class Tombstones:
         """
         text = ibis.memtable([{"text": customer}], schema={"text": "string"}).text
         read = cleaning.customer(text, self._settings.cleaning.null_tokens)
-        found = self._engine.to_pandas(read.name("customer").as_table().mutate(digest=self.one("").digest(_.customer)))
+        digest = Forgotten(self._salt(), ()).digest(read)
+        found = self._engine.to_pandas(read.name("customer").as_table().mutate(digest=digest))
         if pd.isna(found["customer"].iloc[0]):
             raise NobodyNamed(
                 f"{customer!r} is no customer: the source's rows with it are guests'. Give a customer's id."
