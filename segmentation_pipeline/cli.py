@@ -165,8 +165,8 @@ def forget(
         terminal.console().print(terminal.named(asked.traces, resources["source"].place))
         if not yes:
             typer.confirm("Forget this customer? It cannot be undone.", abort=True)
-        resources["erasure"].entomb(asked.digest, "segmentation forget", _tell)
-        done = _forget(settings, resources, asked.digest)
+        resources["erasure"].entomb(asked.named, "segmentation forget", _tell)
+        done = _forget(settings, resources, asked.named.digest)
         terminal.console().print(terminal.forgotten(done["rows"], done["partitions"]))
 
 

@@ -20,6 +20,7 @@ from segmentation_pipeline.core.profiling import clean
 from segmentation_pipeline.errors import PipelineError
 from segmentation_pipeline.resources.engine import DuckDBEngine
 from segmentation_pipeline.resources.erasure import Traces
+from segmentation_pipeline.resources.forgotten import Named
 from segmentation_pipeline.resources.lake import Lake
 from segmentation_pipeline.resources.model_store import ModelStore
 from segmentation_pipeline.resources.sources.opening import open_source, wait_until_settled
@@ -35,9 +36,9 @@ class UnknownCustomer(PipelineError):
 
 @dataclass(frozen=True)
 class Request:
-    """Who is to be forgotten, by digest, and where they are named."""
+    """Who is to be forgotten, and where they are named."""
 
-    digest: str
+    named: Named
     traces: Traces
 
 
@@ -132,14 +133,14 @@ def asked_to_forget(resources: Mapping[str, Any], customer: str) -> Request:
     Raises:
         UnknownCustomer: No row of the lake names them, and they were not forgotten before.
     """
-    digest = resources["tombstones"].digest(customer)
-    traces = resources["erasure"].traces(digest)
-    if not traces.days and resources["tombstones"].forgotten_on(digest) is None:
+    named = resources["tombstones"].named(customer)
+    traces = resources["erasure"].traces(named.digest)
+    if not traces.days and resources["tombstones"].forgotten_on(named.digest) is None:
         raise UnknownCustomer(
             f"No line of the lake {resources['lake'].root} has customer {customer}; nothing was done. See that the id is "
             "as the source spells it, and that `segmentation run` has read the days with their lines."
         )
-    return Request(digest, traces)
+    return Request(named, traces)
 
 
 def inspect(settings: Settings, tell: Callable[[str], None]) -> SourceInspection:

@@ -111,7 +111,6 @@ def of_clean(lines: ir.Table, forgotten: Forgotten, settings: Settings) -> ir.Ta
     )
 
 
-
 def _invoice(invoice: ir.StringValue, customer: ir.StringValue, forgotten: Forgotten) -> ir.StringValue:
     return ibis.literal(FORGOTTEN) + forgotten.digest(customer, invoice)[:DIGITS_KEPT]
 

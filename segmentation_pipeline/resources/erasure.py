@@ -3,8 +3,8 @@
 Belongs here: where a customer is named, and in which order it is erased. Does not: what becomes of the rows
 (core/forgetting.py), the list of forgotten customers (forgotten.py), the run that does it (segmentation_pipeline/forgetting.py).
 
-The customer's id is found by its digest and is held in memory alone. What cannot be found again by a repeat goes first:
-the database and the exports need the id, which only the lake tells. So a run that was killed is finished by another.
+The customer's id is found by its digest and is held in memory alone. What a repeat could not find again goes first: the
+database and the exports need the id, which the lake tells. So a run that was killed is finished by another, whoever starts it.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ from ibis import _
 from segmentation_pipeline.core import forgetting, schema
 from segmentation_pipeline.core.forgetting import Erasing, Forgotten
 from segmentation_pipeline.core.schema import Table
-from segmentation_pipeline.resources.forgotten import Tombstones
+from segmentation_pipeline.resources.forgotten import Named, Tombstones
 from segmentation_pipeline.resources.lake import Lake
 from segmentation_pipeline.resources.publishing.exports import ExportFolder
 from segmentation_pipeline.resources.publishing.postgres import SegmentPublisher
@@ -89,19 +89,26 @@ class Erasure:
         self._stretches = stretches
         self._publisher = publisher
         self._exports = exports
+        self._asked: dict[str, str] = {}
 
     def traces(self, digest: str) -> Traces:
         """Where a customer is named in the lake."""
         forgotten = self._tombstones.one(digest)
         days = {layout.asset: self._days(layout, erasing, forgotten) for layout, erasing in self._tables()}
-        raw = self._named(schema.RAW_TRANSACTIONS, forgetting.ERASING_RAW, forgotten)
-        files = self._texts(raw, "source_file") if days.get("raw_transactions") else []
+        files: list[str] = []
+        if days.get("raw_transactions"):
+            files = self._texts(self._named(schema.RAW_TRANSACTIONS, forgetting.ERASING_RAW, forgotten), "source_file")
         return Traces({asset: found for asset, found in days.items() if found}, tuple(sorted(files)))
 
-    def entomb(self, digest: str, owner: str, tell: Callable[[str], None]) -> None:
-        """Put a customer on the list: from now on no line of theirs comes in with their id."""
+    def entomb(self, named: Named, owner: str, tell: Callable[[str], None]) -> None:
+        """Put a customer on the list: from now on no line of theirs comes in with their id.
+
+        In this process the id is remembered, so that `carry_out` finds the customer in the database and the exports even
+        where the lake no longer names them, such as after a backup was put back.
+        """
         with self._lake.exclusively(owner, tell):
-            self._tombstones.add(digest)
+            self._tombstones.add(named.digest)
+        self._asked[named.digest] = named.customer
 
     def carry_out(self, digest: str, owner: str, tell: Callable[[str], None]) -> Erased:
         """Take a customer out of everything, under the lake's lock.
@@ -165,7 +172,7 @@ class Erasure:
 
     def _ids(self, forgotten: Forgotten) -> list[str]:
         """The ids behind the digests, as cleaning reads them."""
-        found: set[str] = set()
+        found = {self._asked[digest] for digest in forgotten.digests if digest in self._asked}
         for layout, erasing in self._tables():
             if layout.asset in ("clean_transactions", "customer_segments", "rfm_features"):
                 found |= set(self._texts(self._named(layout, erasing, forgotten), "customer_id"))

@@ -10,6 +10,7 @@ keeps its customers forgotten if it is given this folder.
 """
 
 import secrets
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -32,6 +33,14 @@ _LAYOUT = pa.schema([("salt", pa.string()), ("digest", pa.string()), ("forgotten
 
 class NobodyNamed(PipelineError):
     """What was given is no customer's id."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """A customer: the id as cleaning reads it, which goes nowhere but into memory, and its digest."""
+
+    customer: str = field(repr=False)
+    digest: str
 
 
 class Tombstones:
@@ -58,8 +67,8 @@ class Tombstones:
         """One of them."""
         return Forgotten(self._salt(), (digest,))
 
-    def digest(self, customer: str) -> str:
-        """The digest of a customer's id, however it is spelled.
+    def named(self, customer: str) -> Named:
+        """Who is meant by a customer's id, however it is spelled.
 
         Raises:
             NobodyNamed: It is empty, or a word for "nothing".
@@ -72,7 +81,7 @@ class Tombstones:
             raise NobodyNamed(
                 f"{customer!r} is no customer: the source's rows with it are guests'. Give a customer's id."
             )
-        return str(found["digest"].iloc[0])
+        return Named(str(found["customer"].iloc[0]), str(found["digest"].iloc[0]))
 
     def forgotten_on(self, digest: str) -> date | None:
         """The day on which someone was put on the list; None for who is not on it."""

@@ -1,6 +1,8 @@
 """Forgetting: a customer is gone from every byte that was written, stays gone, and everything else stays as it was."""
 
+import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -22,7 +24,8 @@ from typer.testing import CliRunner, Result
 
 from segmentation_pipeline.cli import app
 from segmentation_pipeline.instance import DAGSTER_YAML
-from segmentation_pipeline.planning import FEATURES, PUBLISHING, QUALITY, RETURNS, SEGMENTS, TRANSACTIONS, plan
+from segmentation_pipeline.planning import FEATURES, PUBLISHING, QUALITY, SEGMENTS, plan
+from segmentation_pipeline.reporting import metadata
 from segmentation_tests.integration.live_shop import LiveShop, configure, days
 from segmentation_tests.integration.published import VARIABLE
 
@@ -187,22 +190,35 @@ def test_before_the_customer_is_in_every_table_copy_export_and_published_table(b
     found = {name.split("/")[1] for name in naming(before.folder) if name.startswith("lake/")}
     assert found == {*LINES, *OF_CUSTOMERS, "feature_exploration", ".sources"}
     assert [name for name in naming(before.folder) if name.startswith("exports/")]
-    assert CUSTOMER in str(published_before["published_segments"]) and CUSTOMER in str(published_before["segment_changes"])
+    assert CUSTOMER in str(published_before["published_segments"]) and CUSTOMER in str(
+        published_before["segment_changes"]
+    )
+
+
+def is_told(entry: dg.EventLogEntry) -> bool:
+    """Whether an event shows what was found in rows."""
+    kinds = (dg.DagsterEventType.ASSET_MATERIALIZATION, dg.DagsterEventType.ASSET_CHECK_EVALUATION)
+    return entry.dagster_event is not None and entry.dagster_event.event_type in kinds
+
+
+def ids_in(text: str) -> set[str]:
+    """What looks like one of the simulation's ids."""
+    return set(re.findall(r"(?<![\w.,-])(?:\d{5}|\d{8})(?![\w.,-])", text))
 
 
 def test_no_event_of_any_run_no_report_and_no_verdict_names_a_customer(before):
     customers = set(before.table("customer_orders")["customer_id"])
     assert len(customers) > 50
     with before.opened() as shop:
-        instance = shop.instance
-        runs = instance.get_runs()
-        events = [str(entry.to_json()) for run in runs for entry in instance.all_logs(run.run_id)]
-    assert len(events) > 500
-    words = {word for event in events for word in event.replace("\\n", " ").split() if word in customers}
-    assert not words
-    assert not [name for name in naming(before.folder / "reports")]
-    assert not naming(before.folder / "dagster")
-    assert not naming(before.lake / "quality_results")
+        entries = [entry for run in shop.instance.get_runs() for entry in shop.instance.all_logs(run.run_id)]
+    told = [str(entry.dagster_event.event_specific_data) for entry in entries if is_told(entry)]
+    assert len(told) > 200
+    assert ids_in(str(metadata.table_preview(before.table("customer_orders")))) & customers, (
+        "this is how they would show"
+    )
+    assert not ids_in(" ".join(told)) & customers
+    for folder in (before.folder / "reports", before.folder / "dagster", before.lake / "quality_results"):
+        assert not naming(folder)
     pages = "".join(page.read_text() for page in (before.folder / "reports").rglob("*.html"))
     assert "farthest from the average" in pages
     assert not [customer for customer in customers if f">{customer}<" in pages]
@@ -255,7 +271,9 @@ def test_rows_and_money_of_every_day_are_as_before(before, after):
         "quarantined_transactions": ["reason", "amount_at_stake"],
     }.items():
         pd.testing.assert_frame_equal(before.table(asset)[keys + untouched], after.table(asset)[keys + untouched])
-    is_shared = before.table("clean_transactions")["invoice_id"].str.startswith("7")  # by several customers: see `special`
+    is_shared = before.table("clean_transactions")["invoice_id"].str.startswith(
+        "7"
+    )  # by several customers: see `special`
     lines = [shop.table("clean_transactions")[~is_shared] for shop in (before, after)]
     pd.testing.assert_series_equal(*(each.groupby("date")["invoice_id"].nunique() for each in lines))
     assert before.notes() == after.notes()
@@ -308,7 +326,9 @@ def test_the_same_files_ingested_again_give_the_same_bytes_and_do_not_bring_the_
     assert not naming(again.lake)
     for asset in (*LINES, *OF_CUSTOMERS):
         expected, found = after.bytes_of([asset]), again.bytes_of([asset])
-        wanted = {name for name in expected if asset in (*LINES, "customer_orders", "customer_returns") or name in found}
+        wanted = {
+            name for name in expected if asset in (*LINES, "customer_orders", "customer_returns") or name in found
+        }
         assert {name for name in wanted if expected[name] != found[name]} == set(), asset
 
 
@@ -341,6 +361,27 @@ def test_a_customer_that_no_line_has_is_an_error_and_leaves_nothing(before, tmp_
     assert "No line of the lake" in done.output and "nothing was done" in done.output
     assert not (shop.lake / "forgotten").exists()
     assert shop.forget("NULL").exit_code == 1
+    shutil.rmtree(shop.lake)
+    assert "No line of the lake" in shop.forget().output
+
+
+def test_a_customer_who_is_back_in_the_database_and_the_exports_is_forgotten_there_again(
+    before, after, environment, tmp_path
+):
+    shop = after.copied(tmp_path)
+    shutil.rmtree(shop.folder / "exports")
+    shutil.copytree(before.folder / "exports", shop.folder / "exports")  # as from a backup
+    with psycopg.connect(environment) as connection:
+        some = f"SELECT * FROM {SCHEMA}.published_segments LIMIT 1"
+        connection.execute(
+            f"INSERT INTO {SCHEMA}.published_segments SELECT (jsonb_populate_record(one, %s)).* FROM ({some}) AS one",
+            [json.dumps({"customer_id": CUSTOMER})],
+        )
+    assert CUSTOMER in str(published(environment))
+    done = shop.forget()
+    assert done.exit_code == 0, done.output
+    assert not naming(shop.folder / "exports")
+    assert CUSTOMER not in str(published(environment))
 
 
 def test_a_killed_command_is_finished_by_another(before, after, tmp_path):
@@ -349,7 +390,9 @@ def test_a_killed_command_is_finished_by_another(before, after, tmp_path):
     words = ["-m", "segmentation_pipeline.cli", "forget", CUSTOMER, "--yes", "--config", str(shop.config)]
     environment = {**os.environ, "DAGSTER_HOME": str(tmp_path / "home")}
     unchanged = before.bytes_of(OF_CUSTOMERS)
-    worker = subprocess.Popen([sys.executable, *words], env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
+    worker = subprocess.Popen(
+        [sys.executable, *words], env=environment, stdout=subprocess.DEVNULL, start_new_session=True
+    )
     deadline = time.monotonic() + 120
     while shop.bytes_of(OF_CUSTOMERS) == unchanged and worker.poll() is None and time.monotonic() < deadline:
         time.sleep(0.002)
