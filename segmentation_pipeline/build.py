@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 from upath import UPath
 
-from segmentation_pipeline import jobs, schedules
+from segmentation_pipeline import forgetting, jobs, schedules
 from segmentation_pipeline.assets import (
     OWNERS,
     cleaning,
@@ -31,6 +31,8 @@ from segmentation_pipeline.core import schema
 from segmentation_pipeline.partitions import calendar
 from segmentation_pipeline.reporting import metadata
 from segmentation_pipeline.resources.engine import DuckDBEngine
+from segmentation_pipeline.resources.erasure import Erasure
+from segmentation_pipeline.resources.forgotten import Tombstones
 from segmentation_pipeline.resources.freshness import LOGIC_VERSION, Freshness
 from segmentation_pipeline.resources.lake import Lake
 from segmentation_pipeline.resources.lake_inputs import LakeInputs
@@ -62,7 +64,12 @@ def build_definitions(settings: Settings | None = None, overrides: Mapping[str, 
     settings = settings or load_configured()
     return dg.Definitions(
         assets=build_assets(settings),
-        jobs=[jobs.nightly_refresh, jobs.refit_model, *([jobs.publish] if settings.publish else [])],
+        jobs=[
+            jobs.nightly_refresh,
+            jobs.refit_model,
+            forgetting.forget_customer,
+            *([jobs.publish] if settings.publish else []),
+        ],
         schedules=[schedules.nightly(settings), schedules.refit(settings)],
         sensors=[new_data(settings), drift(settings), *alerts.sensors(settings)],
         resources={**build_resources(settings), **(overrides or {})},
@@ -74,7 +81,8 @@ def build_resources(settings: Settings) -> dict[str, Any]:
     """Everything assets reach the world through, by resource name; nothing is opened before it is used."""
     engine = DuckDBEngine(settings.engine, settings.timezone)
     lake = Lake(UPath(settings.lake), engine)
-    source = open_source(settings, engine, lake.root / ".sources")
+    tombstones = Tombstones(settings, engine, lake.root / "forgotten")
+    source = open_source(settings, engine, lake.root / ".sources", tombstones)
     models = ModelStore(lake.root / "segmentation_model")
     reports = ReportFolder(UPath(settings.reports))
     publish = settings.publish
@@ -93,6 +101,8 @@ def build_resources(settings: Settings) -> dict[str, Any]:
         "freshness": freshness,
         "stretches": stretches,
         "ledger": ledger,
+        "tombstones": tombstones,
+        "erasure": Erasure(settings, lake, source, tombstones, stretches, publisher, exports),
         "gate": Gate(settings, suites(settings), lake, freshness, ledger, judge_process(), stretches),
         INPUTS: dg.InputManagerDefinition(lambda _context: LakeInputs(lake)),
         **({"exports": exports} if exports else {}),

@@ -1,4 +1,4 @@
-"""The command line: `segmentation run`, `simulate`, `check-source`, `quarantine`, `model` and `ui`.
+"""The command line: `segmentation run`, `simulate`, `check-source`, `quarantine`, `forget`, `model` and `ui`.
 
 Belongs here: options, exit codes, and the order of things. Does not: planning, running, computing or laying out.
 
@@ -144,6 +144,32 @@ def quarantine(
         terminal.console().print(terminal.quarantined(found, settings.currency))
 
 
+@app.command(epilog="Example: segmentation forget 17850 --config data/shop.yaml")
+def forget(
+    customer: Annotated[str, typer.Argument(help="The customer's id.")],
+    config: ConfigOption = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Take a customer out of every table, export and published table, for good; totals stay as they are.
+
+    Their lines stay as a guest's. The files or the table that the lines came from are yours, and are not touched.
+    Again, it finishes what a run that failed has left. See docs/privacy.md.
+    """
+    with _errors_in_plain_words():
+        settings = _settings(config)
+        from segmentation_pipeline import inspection, terminal
+        from segmentation_pipeline.build import build_resources
+
+        resources = build_resources(settings)
+        asked = inspection.asked_to_forget(resources, customer)
+        terminal.console().print(terminal.named(asked.traces, resources["source"].place))
+        if not yes:
+            typer.confirm("Forget this customer? It cannot be undone.", abort=True)
+        resources["erasure"].entomb(asked.named, "segmentation forget", _tell)
+        done = _forget(settings, resources, asked.named.digest)
+        terminal.console().print(terminal.forgotten(done["rows"], done["partitions"]))
+
+
 @model_app.command("list", epilog="Example: segmentation model list --config data/shop.yaml")
 def list_models(config: ConfigOption = None) -> None:
     """List the versions of the model: how each was fitted, how good it is, and which one is in force."""
@@ -221,6 +247,19 @@ def _execute(
             except PipelineError as problem:
                 told = f"The quality report could not be drawn either: {problem}"
             raise PipelineError(f"{closed}\n{told}") from closed
+
+
+def _forget(settings: Settings, resources: dict[str, Any], digest: str) -> Any:
+    from segmentation_pipeline import instance
+
+    home = instance.prepare()
+    import dagster as dg
+
+    from segmentation_pipeline import running
+    from segmentation_pipeline.build import build_definitions
+
+    with dg.DagsterInstance.from_config(str(home)) as opened:
+        return running.forget(build_definitions(settings, resources), opened, digest)
 
 
 def _print_summary(settings: Settings, resources: dict[str, Any], day: date, seconds: dict[str, float]) -> None:

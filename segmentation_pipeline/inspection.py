@@ -4,9 +4,10 @@ Belongs here: a look at the source before a run, and at the lake after one. Does
 """
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Any
 
 import ibis
 import pandas as pd
@@ -16,7 +17,10 @@ from upath import UPath
 from segmentation_pipeline.checks.profiles import profile_of_cleaning
 from segmentation_pipeline.core import cleaning, schema
 from segmentation_pipeline.core.profiling import clean
+from segmentation_pipeline.errors import PipelineError
 from segmentation_pipeline.resources.engine import DuckDBEngine
+from segmentation_pipeline.resources.erasure import Traces
+from segmentation_pipeline.resources.forgotten import Named
 from segmentation_pipeline.resources.lake import Lake
 from segmentation_pipeline.resources.model_store import ModelStore
 from segmentation_pipeline.resources.sources.opening import open_source, wait_until_settled
@@ -24,6 +28,18 @@ from segmentation_pipeline.settings import Settings
 
 EXAMPLES = 3
 MODEL_FACTS = ("as_of", "algorithm", "k", "fitted_on_customers", "silhouette", "stability", "saved_at", "promotion")
+
+
+class UnknownCustomer(PipelineError):
+    """The lake has no row of a customer."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """Who is to be forgotten, and where they are named."""
+
+    named: Named
+    traces: Traces
 
 
 @dataclass(frozen=True)
@@ -109,6 +125,22 @@ def quarantine(lake: Lake, first: date | None, last: date | None, reason: str | 
         days=lake.engine.to_pandas(by_day),
         samples=lake.engine.to_pandas(chosen.select("reason", "date", "place", "failed_rules", *schema.SOURCE_COLUMNS)),
     )
+
+
+def asked_to_forget(resources: Mapping[str, Any], customer: str) -> Request:
+    """Where a customer is named who is to be forgotten.
+
+    Raises:
+        UnknownCustomer: No row of the lake names them, and they were not forgotten before.
+    """
+    named = resources["tombstones"].named(customer)
+    traces = resources["erasure"].traces(named.digest)
+    if not traces.days and resources["tombstones"].forgotten_on(named.digest) is None:
+        raise UnknownCustomer(
+            f"No line of the lake {resources['lake'].root} has customer {customer}; nothing was done. See that the id is "
+            "as the source spells it, and that `segmentation run` has read the days with their lines."
+        )
+    return Request(named, traces)
 
 
 def inspect(settings: Settings, tell: Callable[[str], None]) -> SourceInspection:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Any
 
 import dagster as dg
 from dagster._core.storage.dagster_run import make_new_run_id
@@ -97,6 +98,30 @@ def execute(
     return stages
 
 
+def forget(definitions: dg.Definitions, instance: dg.DagsterInstance, digest: str) -> dict[str, Any]:
+    """Run the job that forgets a customer, and return rows and partitions by table.
+
+    Raises:
+        PipelineError: The run failed; it can be done again.
+    """
+    run_id = make_new_run_id()
+    config = {"ops": {"erase": {"config": {"digest": digest}}}, "loggers": _quiet("CRITICAL")}
+    lake = str((definitions.resources or {})["lake"].root)
+    try:
+        done = definitions.resolve_job_def("forget_customer").execute_in_process(
+            instance=instance, run_id=run_id, run_config=config, tags={LAKE_TAG: lake}
+        )
+    except Exception as problem:
+        raise _in_plain_words(problem, run_id, []) from problem
+    (output,) = done.filter_events(lambda event: event.is_successful_output)
+    return {name: each.value for name, each in output.step_output_data.metadata.items()}
+
+
+def _quiet(level: str) -> dict[str, object]:
+    """What is shown of Dagster's own log lines."""
+    return {"console": {"config": {"log_level": level}}}
+
+
 def _execute_one(
     job: dg.JobDefinition,
     instance: dg.DagsterInstance,
@@ -110,7 +135,7 @@ def _execute_one(
     if run.first_day and run.last_day and run.first_day != run.last_day:
         days = {FIRST_DAY_TAG: run.first_day.isoformat(), LAST_DAY_TAG: run.last_day.isoformat()}
     level = "INFO" if verbose else "CRITICAL"
-    config: dict[str, object] = {"loggers": {"console": {"config": {"log_level": level}}}}
+    config: dict[str, object] = {"loggers": _quiet(level)}
     if run.job == "refit_model":
         config["ops"] = {"k_diagnostics": {"config": {"as_of": as_of.isoformat()}}}
     job.execute_in_process(

@@ -16,8 +16,10 @@ from segmentation_pipeline.core.schema import SOURCE_COLUMNS
 from segmentation_pipeline.inspection import Quarantine, SourceInspection
 from segmentation_pipeline.reporting import wording
 from segmentation_pipeline.reporting.data import in_display_order
+from segmentation_pipeline.resources.erasure import Traces
 
 DAYS_LISTED = 10
+FILES_LISTED = 20
 
 
 def summary(profiles: pd.DataFrame, shop: str, currency: str, as_of: date) -> Group:
@@ -62,6 +64,25 @@ def rows(days: pd.DataFrame, reasons: pd.DataFrame) -> Group:
     for row in reasons[reasons["rows"] > 0].sort_values("rows", ascending=False).to_dict("records"):
         table.add_row(str(row["reason"]), wording.count(row["rows"]), str(row["description"]))
     return Group(line, table)
+
+
+def named(traces: Traces, place: str) -> Group:
+    """Where a customer is named, before they are forgotten."""
+    table = Table("In the lake", "Rows", "Days", box=box.SIMPLE_HEAD, pad_edge=False)
+    for asset, days in traces.days.items():
+        table.add_row(asset, wording.count(traces.rows[asset]), wording.count(len(days)))
+    more = len(traces.source_files) - FILES_LISTED
+    files = [*traces.source_files[:FILES_LISTED], *([f"and {wording.count(more)} more"] if more > 0 else [])]
+    own = f"The source is yours, and still names the customer: {place} ({', '.join(files)})."
+    return Group(table, *([Text(own)] if files else []))
+
+
+def forgotten(rows: Mapping[str, int], partitions: Mapping[str, int]) -> Table:
+    """What was removed from where."""
+    table = Table("Forgotten in", "Rows", "Days rewritten", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name, count in rows.items():
+        table.add_row(name, wording.count(count), wording.count(partitions[name]) if name in partitions else "")
+    return table
 
 
 def inspected(found: SourceInspection) -> Group:

@@ -58,13 +58,13 @@ def published_segments(
 ) -> Iterator[dg.Output[None]]:
     """Every customer's segment in the shop's PostgreSQL database, with a history of who changed when.
 
-    Each day is one transaction, in order. A day that was published before changes nothing unless its customers were
-    computed anew; one before the latest published day changes nothing at all. The columns are those of the note in the
-    lake; the database's are in the metadata.
+    Each day is one transaction, in order, under the lake's lock: nobody is forgotten in between. A day that was published
+    before changes nothing unless its customers were computed anew; one before the latest published day changes nothing at
+    all. The columns are those of the note in the lake; the database's are in the metadata.
     """
     days = days_of(context)
     made_from = freshness.made_from("published_segments", days)
-    with retrying(context, settings.schedule):
+    with retrying(context, settings.schedule), lake.exclusively(f"run {context.run.run_id}", context.log.info):
         for day in days:
             customers = customer_segments.filter(_.date == ibis.literal(day))
             with lake.engine.batches(_published(customers)) as snapshot:
@@ -101,7 +101,7 @@ def segment_export(
     """
     days = days_of(context)
     made_from = freshness.made_from("segment_export", days)
-    with retrying(context, settings.schedule):
+    with retrying(context, settings.schedule), lake.exclusively(f"run {context.run.run_id}", context.log.info):
         for day in days:
             since = exports.since(day)
             after = customer_segments.filter(_.date == ibis.literal(day))

@@ -23,7 +23,7 @@ from segmentation_pipeline.checks.judge_process import JudgeProcess
 from segmentation_pipeline.checks.judging import Verdict
 from segmentation_pipeline.checks.stages import Stage, Tables, written_columns
 from segmentation_pipeline.checks.suites import Suites
-from segmentation_pipeline.core import schema
+from segmentation_pipeline.core import forgetting, schema
 from segmentation_pipeline.core.profiling import baselines
 from segmentation_pipeline.errors import PipelineError
 from segmentation_pipeline.reporting import metadata
@@ -230,12 +230,13 @@ class Gate:
         return profiles.stored(self._lake, stage, [reach + timedelta(days=n) for n in range((last - reach).days + 1)])
 
     def _samples(self, stage: Stage, verdict: Verdict, staged: Mapping[str, Staged]) -> dict[date, str]:
-        """Keys of some rows of the first failing days."""
+        """Keys of some rows of the first failing days, but for what names a customer."""
         found = {}
         for day in verdict.failing_days[:DAYS_SAMPLED]:
             tables = {asset: self._lake.read_staged(each, [day]) for asset, each in staged.items()}
             choose = stage.samples.get(verdict.expectation.rows or "")
             rows = choose(tables, self._settings) if choose else tables[stage.asset]
+            rows = forgetting.shown(rows)
             key = [column for layout in stage.writes for column in layout.key if column in rows.columns]
             if key:
                 chosen = self._lake.engine.to_pandas(rows.select(*dict.fromkeys(key)).limit(ROWS_SAMPLED))
@@ -243,10 +244,11 @@ class Gate:
         return found
 
     def _preview(self, staged: Staged, days: Sequence[date]) -> dict[str, Any]:
-        """What the UI shows of published rows: the first ones of the last day that has any, and where they are."""
+        """What the UI shows of published rows: some of the last day that has any, naming no customer, and where they are."""
         filled = [day for day in days if staged.rows(day)]
         file = self._lake.file(staged.layout.asset, (filled or list(days))[-1])
-        rows = self._lake.engine.to_pandas(self._lake.engine.read_parquet([file]).limit(PREVIEW_ROWS))
+        shown = forgetting.shown(self._lake.engine.read_parquet([file]))
+        rows = self._lake.engine.to_pandas(shown.limit(PREVIEW_ROWS))
         return {"preview": metadata.table_preview(rows, PREVIEW_ROWS), "file": dg.MetadataValue.path(str(file))}
 
     def _materialized(

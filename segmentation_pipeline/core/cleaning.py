@@ -4,7 +4,7 @@ Belongs here: reading text into types, the rules and their precedence, the kind 
 Does not: finding the day a row is filed under (dating.py), matching returns (returns.py), reading files (resources/).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import ibis
@@ -12,7 +12,7 @@ import ibis.expr.types as ir
 from ibis import _
 
 from segmentation_pipeline.core import dating, schema
-from segmentation_pipeline.core.text import known
+from segmentation_pipeline.core.text import known, known_customer
 from segmentation_pipeline.settings import Cleaning, Settings
 
 LARGEST_DECIMAL = 10**13
@@ -103,7 +103,7 @@ def accepted(classified: ir.Table, settings: Settings) -> ir.Table:
     )
     return schema.CLEAN_TRANSACTIONS.conform(
         lines.mutate(
-            invoice_id=_.parsed_invoice_id.coalesce(_made_up_invoice(lines)),
+            invoice_id=_.parsed_invoice_id.coalesce(made_up_invoice(lines, lines.customer_id)),
             line_kind=ibis.cases((~is_product, "adjustment"), (_.quantity < 0, "return"), else_="sale"),
         )
     )
@@ -141,8 +141,8 @@ def parsed(raw: ir.Table, settings: Settings) -> ir.Table:
         invoice_is_mapped=ibis.literal(columns.invoice_id is not None),
         quantity_is_mapped=ibis.literal(columns.quantity is not None),
         price_is_per_item=ibis.literal(columns.unit_price is not None),
-        parsed_invoice_id=_identifier(known(_.invoice_id, tokens)),
-        parsed_customer_id=_identifier(known(_.customer_id, tokens)),
+        parsed_invoice_id=identifier(known(_.invoice_id, tokens)),
+        parsed_customer_id=customer(_.customer_id, tokens),
         quantity_text=known(_.quantity, tokens),
         price_text=known(price, tokens),
         copy_number=ibis.row_number().over(
@@ -158,13 +158,18 @@ def parsed(raw: ir.Table, settings: Settings) -> ir.Table:
     )
 
 
+def customer(text: ir.StringValue, null_tokens: Sequence[str]) -> ir.StringValue:
+    """Whose row it is, or null for a guest's: one customer has one id, however the source spells it."""
+    return identifier(known_customer(text, null_tokens))
+
+
 def _number(text: ir.StringValue, decimal: str, type_: str) -> ir.DecimalValue:
     if decimal == ",":  # a dot may only part thousands: 2.55 is then no number, rather than 255
         text = text.re_search(COMMA_NUMBER).ifelse(text.replace(".", "").replace(",", "."), None)
     return text.try_cast(type_)
 
 
-def _identifier(text: ir.StringValue) -> ir.StringValue:
+def identifier(text: ir.StringValue) -> ir.StringValue:
     """An id without the `.0` that a spreadsheet or a float column adds to a whole number."""
     return ibis.ifelse(text.re_search(r"^[0-9]+\.0+$"), text.re_extract(r"^([0-9]+)\.0+$", 1), text)
 
@@ -183,9 +188,9 @@ def _signed(table: ir.Table) -> dict[str, ir.Value]:
     return {"quantity": quantity, "unit_price": per_item, "amount": money}
 
 
-def _made_up_invoice(lines: ir.Table) -> ir.StringValue:
+def made_up_invoice(lines: ir.Table, customer: ir.StringValue) -> ir.StringValue:
     """One order per customer and second; a guest's line is an order of its own."""
     epoch = ibis.literal("1970-01-01 00:00:00+00").cast("timestamp('UTC')")
     moment = lines.invoiced_at.delta(epoch, unit="second").cast("string")  # not local time: an hour comes twice a year
-    who = lines.customer_id.coalesce(lines.source_file + ibis.literal("#") + lines.source_row.cast("string"))
+    who = customer.coalesce(lines.source_file + ibis.literal("#") + lines.source_row.cast("string"))
     return who + ibis.literal("@") + moment

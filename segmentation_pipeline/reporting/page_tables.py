@@ -162,7 +162,10 @@ def feature_rows(exploration: pd.DataFrame) -> list[dict[str, object]]:
 
 
 def outliers(exploration: pd.DataFrame, currency: str) -> list[dict[str, object]]:
-    """One row per customer far from the average, the farthest first: each feature as measured and as transformed."""
+    """One row per customer far from the average, the farthest first: each feature as measured and as transformed.
+
+    Pages are passed on, so they name no customer; the lake's `feature_exploration` does.
+    """
     stated = exploration[exploration["measure"] == "outlier"]
     by_scale = {
         scale: stated[stated["scale"] == scale].pivot_table(index="item", columns="feature", values="value")
@@ -172,7 +175,7 @@ def outliers(exploration: pd.DataFrame, currency: str) -> list[dict[str, object]
     farthest = (places**2).sum(axis=1).sort_values(ascending=False, kind="stable").index
     return [
         {
-            "customer": customer,
+            "place": place,
             "cells": [
                 {
                     "measured": wording.feature_value(
@@ -183,7 +186,7 @@ def outliers(exploration: pd.DataFrame, currency: str) -> list[dict[str, object]
                 for feature in FEATURES
             ],
         }
-        for customer in farthest
+        for place, customer in enumerate(farthest, start=1)
     ]
 
 

@@ -174,6 +174,15 @@ class Lake:
             note = "\n".join(json.dumps(line, default=str) for line in lines)
             self._publish(staged.files[day], self.file(staged.layout.asset, day), note)
 
+    def replace(self, staged: Staged) -> None:
+        """Put staged days in place of those that are there, which stay made from what they were made from."""
+        for day, file in staged.files.items():
+            file.replace(self.file(staged.layout.asset, day))
+
+    def clear_staging(self) -> None:
+        """Remove what runs that were killed left behind; under the lake's lock, so that nobody is at work there."""
+        shutil.rmtree(str(self.root / STAGING), ignore_errors=True)
+
     def write(self, layout: schema.Table, rows: Rows, inputs: Mapping[date, str] | None = None) -> None:
         """Stage rows and publish them all."""
         with self.staged(layout, rows, None if inputs is None else list(inputs)) as staged:

@@ -60,7 +60,7 @@ def test_without_a_place_to_publish_to_there_is_no_asset_nor_job_for_it(small_sh
     nightly = definitions.resolve_job_def("nightly_refresh").asset_layer.executable_asset_keys
     assert {key.path[-1] for key in nightly} & NEEDS_A_PLACE == assets
     jobs = {job.name for job in definitions.get_repository_def().get_all_jobs() if not job.name.startswith("__")}
-    assert jobs == {"nightly_refresh", "refit_model", *(["publish"] if assets else [])}
+    assert jobs == {"nightly_refresh", "refit_model", "forget_customer", *(["publish"] if assets else [])}
 
 
 def test_the_tables_in_the_database_are_described_in_the_ui(graph):

@@ -13,7 +13,7 @@ from ibis import _
 from segmentation_pipeline.core import schema
 from segmentation_pipeline.core.profiling.measures import Measure, by_day, count, number
 from segmentation_pipeline.core.schema import Column
-from segmentation_pipeline.core.text import known
+from segmentation_pipeline.core.text import known, known_customer
 from segmentation_pipeline.settings import Settings
 
 VALUES_KEPT = 50
@@ -83,9 +83,13 @@ def measured(raw: ir.Table, days: Sequence[date], settings: Settings) -> ir.Tabl
 def readable(raw: ir.Table, settings: Settings) -> ir.Table:
     """The raw rows with `known_` columns: the text without blanks, null where it means "nothing"."""
     tokens = settings.cleaning.null_tokens
-    names = ("invoice_id", "customer_id", "product_id", "quantity", "invoiced_at", "country")
+    names = ("invoice_id", "product_id", "quantity", "invoiced_at", "country")
     price = raw.unit_price if settings.source.columns.unit_price else raw.amount
-    return raw.mutate(**{f"known_{name}": known(raw[name], tokens) for name in names}, known_price=known(price, tokens))
+    return raw.mutate(
+        **{f"known_{name}": known(raw[name], tokens) for name in names},
+        known_customer_id=known_customer(raw.customer_id, tokens),
+        known_price=known(price, tokens),
+    )
 
 
 def pattern(product_id: ir.StringValue) -> ir.StringValue:

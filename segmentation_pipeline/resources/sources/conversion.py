@@ -22,6 +22,7 @@ from segmentation_pipeline.settings import Files
 
 # Converted files that the index no longer names may still be read by a run that began before it changed.
 KEPT_SECONDS = 24 * 3600
+COPIES = "*-*.parquet"
 
 Converter = Callable[[Path, Files], Iterator[pa.RecordBatch]]
 
@@ -34,8 +35,16 @@ def converter(name: str) -> Converter | None:
     return xlsx_rows if lowered.endswith(".xlsx") else None
 
 
-def write_converted(batches: Iterator[pa.RecordBatch], target: Path, columns: Collection[str]) -> None:
+def write_converted(
+    batches: Iterator[pa.RecordBatch], target: Path, columns: Collection[str], screen: Callable[[Path], None]
+) -> None:
     """Write rows as Parquet with canonical column names, `broken_line` and `source_row`; whole or not at all.
+
+    Args:
+        batches: The rows.
+        target: Where they go.
+        columns: Canonical names.
+        screen: Takes out of the file who is to be forgotten, before anyone can read it.
 
     Raises:
         SourceError: They cannot be read, or lack a mapped column.
@@ -46,6 +55,7 @@ def write_converted(batches: Iterator[pa.RecordBatch], target: Path, columns: Co
         with pq.ParquetWriter(staged, _layout(columns), compression="zstd") as writer:
             for batch in batches:
                 writer.write_batch(batch)
+        screen(staged)
         staged.replace(target)
     finally:
         staged.unlink(missing_ok=True)
@@ -75,7 +85,7 @@ def check_parquet(path: Path, how: Files) -> None:
 
 def forget(folder: Path, needed: Collection[Path]) -> None:
     """Remove converted files that are no longer needed, once no run can be reading them any more."""
-    for file in folder.glob("*-*.parquet"):
+    for file in folder.glob(COPIES):
         if file not in needed and file.stat().st_mtime < time.time() - KEPT_SECONDS:
             file.unlink(missing_ok=True)
 

@@ -8,7 +8,7 @@ import hashlib
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from datetime import date
 from functools import cached_property
 from os import stat_result
 from pathlib import Path
@@ -17,8 +17,10 @@ import ibis.expr.types as ir
 import pyarrow.parquet as pq
 from upath import UPath
 
+from segmentation_pipeline.core.forgetting import Forgotten
 from segmentation_pipeline.errors import TransientFault
 from segmentation_pipeline.resources.engine import DuckDBEngine
+from segmentation_pipeline.resources.forgotten import Tombstones
 from segmentation_pipeline.resources.sources.conversion import check_parquet, converter, forget, write_converted
 from segmentation_pipeline.resources.sources.discovery import matching, no_match, root_of
 from segmentation_pipeline.resources.sources.filing import (
@@ -43,11 +45,13 @@ class FileSource:
         settings: Where the files are, how they are written, and the range of days.
         engine: Reads them.
         workspace: Folder for the index and for converted files; nothing else is written.
+        tombstones: Tell whose rows are read as guests'.
     """
 
     settings: Settings
     engine: DuckDBEngine
     workspace: UPath
+    tombstones: Tombstones | None = None
     _files: list[SourceFile] | None = field(default=None, init=False)
 
     @cached_property
@@ -148,8 +152,11 @@ class FileSource:
 
     def lost_days(self) -> Collection[date]:
         """Days of removed files of which no converted copy is left: they cannot be computed again."""
-        lost = [file for file in self.files() if self._is_lost(file)]
-        return {day for file in lost for day in _days_of(file)}
+        return {day for file in self.files() if self._is_lost(file) for day in file.days()}
+
+    def forget(self, forgotten: Forgotten) -> int:
+        """Take customers out of the converted files; returns how many rows named them."""
+        return sum(self._filing.forget(self._workspace, forgotten).values())
 
     @cached_property
     def _index(self) -> Index:
@@ -157,7 +164,7 @@ class FileSource:
 
     @cached_property
     def _filing(self) -> Filing:
-        return Filing(self.settings, self.engine)
+        return Filing(self.settings, self.engine, self.tombstones)
 
     @property
     def _workspace(self) -> Path:
@@ -193,8 +200,7 @@ class FileSource:
 
     def _lost(self, lost: Sequence[SourceFile], days: Sequence[date]) -> SourceError:
         names = listed([str(self.root / file.path) for file in lost])
-        wanted = sorted({day for file in lost for day in _days_of(file)} & set(days))
-        told = listed([day.isoformat() for day in wanted])
+        told = listed([str(day) for day in sorted({day for file in lost for day in file.days()} & set(days))])
         remedy = (
             "Put it back, or set source.removed_files: drop to compute these days without it."
             if self.how.removed_files == "keep"
@@ -289,11 +295,5 @@ class FileSource:
         if rows is None:
             check_parquet(path, self.how)
         elif not target.exists():
-            write_converted(rows(path, self.how), target, self.how.columns.mapped())
+            write_converted(rows(path, self.how), target, self.how.columns.mapped(), self._filing.screen)
         return digest
-
-
-def _days_of(file: SourceFile) -> list[date]:
-    """Every day that a file can hold rows of."""
-    first, last = file.first_day or file.filing_day, file.last_day or file.filing_day
-    return [day for number in range((last - first).days + 1) if file.holds(day := first + timedelta(days=number))]

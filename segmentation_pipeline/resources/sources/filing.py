@@ -25,7 +25,11 @@ from ibis import _
 from upath import UPath
 
 from segmentation_pipeline.core import dating, schema
+from segmentation_pipeline.core.forgetting import Forgotten
 from segmentation_pipeline.resources.engine import FILE_COLUMN, ROW_COLUMN, DuckDBEngine
+from segmentation_pipeline.resources.forgotten import Tombstones
+from segmentation_pipeline.resources.sources.conversion import COPIES
+from segmentation_pipeline.resources.sources.copies import UNFINISHED, Copies
 from segmentation_pipeline.resources.sources.headers import SourceError, positions
 from segmentation_pipeline.resources.sources.index import SourceFile
 from segmentation_pipeline.settings import NUMBERS, Settings
@@ -68,18 +72,37 @@ class Filing:
     Args:
         settings: How the rows are written, and the range of days.
         engine: Reads them.
+        tombstones: Tell whose identity is taken out of them; without, nobody's is.
     """
 
-    def __init__(self, settings: Settings, engine: DuckDBEngine) -> None:
+    def __init__(self, settings: Settings, engine: DuckDBEngine, tombstones: Tombstones | None = None) -> None:
         self._settings = settings
         self._engine = engine
+        self._tombstones = tombstones
+        self._copies = Copies(settings, engine)
 
     def rows(self, files: Sequence[ReadableFile], days: Sequence[date]) -> ir.Table:
-        """Raw rows of a range of days as `schema.RAW_TRANSACTIONS`."""
+        """Raw rows of a range of days as `schema.RAW_TRANSACTIONS`, without those customers who are to be forgotten."""
         if not files:
             return ibis.memtable([], schema=schema.RAW_TRANSACTIONS.ibis_schema)
         within = _.date.between(ibis.literal(min(days)), ibis.literal(max(days)))
-        return schema.RAW_TRANSACTIONS.conform(self._filed(files).filter(within))
+        raw = schema.RAW_TRANSACTIONS.conform(self._filed(files).filter(within))
+        return self._tombstones.unnamed(raw) if self._tombstones else raw
+
+    def screen(self, copy: Path) -> None:
+        """Take out of a copy that was just made who is to be forgotten."""
+        forgotten = self._tombstones.all() if self._tombstones else None
+        if forgotten and self._copies.naming([copy], forgotten):
+            self._copies.rewrite(copy, forgotten)
+
+    def forget(self, folder: Path, forgotten: Forgotten) -> dict[Path, int]:
+        """Take customers out of every copy in a folder; returns the copies that named them, with how many rows did."""
+        for left in folder.glob(f"*{UNFINISHED}"):
+            left.unlink()
+        naming = self._copies.naming(sorted(folder.glob(COPIES)), forgotten)
+        for file in naming:
+            self._copies.rewrite(file, forgotten)
+        return naming
 
     def counts(self, files: Sequence[ReadableFile]) -> dict[str, Counts]:
         """Rows and span of days by name.

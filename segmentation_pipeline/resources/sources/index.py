@@ -6,7 +6,7 @@ Belongs here: the entries, and the file they are kept in. Does not: finding file
 import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -42,6 +42,12 @@ class SourceFile:
         """Whether rows of this day can be in the file."""
         in_span = self.first_day is not None and self.last_day is not None and self.first_day <= day <= self.last_day
         return in_span or (self.undated_rows > 0 and day == self.filing_day)
+
+    def days(self) -> list[date]:
+        """Every day that the file can hold rows of."""
+        first, last = self.first_day or self.filing_day, self.last_day or self.filing_day
+        every = (first + timedelta(days=number) for number in range((last - first).days + 1))
+        return [day for day in every if self.holds(day)]
 
     def is_of(self, size: int, mtime_ns: int, settings: str) -> bool:
         """Whether the entry still tells the truth about a file of this size and time, read by these settings."""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from upath import UPath
 
 from segmentation_pipeline.resources.engine import DuckDBEngine
+from segmentation_pipeline.resources.forgotten import Tombstones
 from segmentation_pipeline.resources.sources.files import FileSource
 from segmentation_pipeline.resources.sources.headers import SourceError, listed
 from segmentation_pipeline.resources.sources.postgres import PostgresSource
@@ -20,11 +21,13 @@ PATIENCE = 6
 LOOKS_PER_WAIT = 20
 
 
-def open_source(settings: Settings, engine: DuckDBEngine, workspace: UPath) -> TransactionSource:
+def open_source(
+    settings: Settings, engine: DuckDBEngine, workspace: UPath, tombstones: Tombstones | None = None
+) -> TransactionSource:
     """The source of a shop; nothing is read before it is asked for."""
     if isinstance(settings.source, Files):
-        return FileSource(settings, engine, workspace)
-    return PostgresSource(settings, engine, workspace)
+        return FileSource(settings, engine, workspace, tombstones)
+    return PostgresSource(settings, engine, workspace, tombstones)
 
 
 def wait_until_settled(source: TransactionSource, settings: Settings, tell: Callable[[str], None]) -> None:

@@ -22,7 +22,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from upath import UPath
 
+from segmentation_pipeline.core.forgetting import Forgotten
 from segmentation_pipeline.resources.engine import DuckDBEngine
+from segmentation_pipeline.resources.forgotten import Tombstones
 from segmentation_pipeline.resources.sources.conversion import forget, write_converted
 from segmentation_pipeline.resources.sources.database import snapshot
 from segmentation_pipeline.resources.sources.filing import Filing, ReadableFile, digest_of, signature_of, span_of
@@ -41,11 +43,13 @@ class PostgresSource:
         settings: Where the table is, which columns it has, and the range of days.
         engine: Reads what was fetched.
         workspace: Folder for the index and for fetched days; nothing else is written.
+        tombstones: Tell whose rows are read as guests'.
     """
 
     settings: Settings
     engine: DuckDBEngine
     workspace: UPath
+    tombstones: Tombstones | None = None
     _files: list[SourceFile] | None = field(default=None, init=False)
 
     @cached_property
@@ -135,6 +139,16 @@ class PostgresSource:
         """None: what was fetched can be fetched again."""
         return ()
 
+    def forget(self, forgotten: Forgotten) -> int:
+        """Take customers out of what was fetched, which then still counts as whole; returns how many rows named them."""
+        found = self._filing.forget(self._workspace, forgotten)
+        entries = list(self._index.load().values())
+        sizes = {file: file.stat().st_size for file in found}
+        if sizes:
+            self._index.save([replace(file, size=sizes.get(self._parquet(file), file.size)) for file in entries])
+            self._files = None
+        return sum(found.values())
+
     @contextmanager
     def _table(self) -> Iterator[tuple[SalesTable, str]]:
         """The table as it is now, and a name that tells it from any other of that name."""
@@ -173,7 +187,7 @@ class PostgresSource:
         if before is not None and before.sha256 == entry.sha256 and self._is_whole(before):
             return before
         if _rows_in(target) != holding.rows:
-            write_converted(table.lines(day, days), target, self.how.columns.mapped())
+            write_converted(table.lines(day, days), target, self.how.columns.mapped(), self._filing.screen)
         return replace(entry, size=target.stat().st_size)
 
     def _counted(self, entries: Sequence[SourceFile], stored: Mapping[str, SourceFile]) -> list[SourceFile]:
@@ -239,7 +253,7 @@ class PostgresSource:
 
     @cached_property
     def _filing(self) -> Filing:
-        return Filing(self.settings, self.engine)
+        return Filing(self.settings, self.engine, self.tombstones)
 
     @property
     def _workspace(self) -> Path:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import ibis.expr.types as ir
 
+from segmentation_pipeline.core.forgetting import Forgotten
 from segmentation_pipeline.resources.sources.index import SourceFile
 
 
@@ -64,3 +65,9 @@ class TransactionSource(Protocol):
 
     def lost_days(self) -> Collection[date]:
         """Days that hold rows which are not to be had any more: they stay as they are and cannot be computed again."""
+
+    def forget(self, forgotten: Forgotten) -> int:
+        """Take customers out of the pipeline's own copies of rows; returns how many rows named them.
+
+        The source itself is the shop's: it is never changed.
+        """
