@@ -3,7 +3,8 @@
 import configparser
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ def variables() -> dict[str, str]:
 
 def unit(name: str) -> configparser.ConfigParser:
     parser = configparser.ConfigParser(interpolation=None)
-    parser.optionxform = str  # type: ignore[assignment, method-assign]  # names as they are written
+    parser.optionxform = str  # names as they are written
     parser.read(UNITS[name])
     return parser
 
@@ -60,14 +61,14 @@ class Production:
     daemon: QueuedRunCoordinatorDaemon
     home: Path
 
-    def launch(self, first: str, last: str) -> str:
+    def launch(self, assets: Sequence[str], first: str, last: str) -> str:
         """What the UI does for a range of days in one run."""
         tags = [{"key": FIRST_DAY_TAG, "value": first}, {"key": LAST_DAY_TAG, "value": last}]
         selector = {
             "repositoryLocationName": "segmentation_pipeline",
             "repositoryName": "__repository__",
             "jobName": "nightly_refresh",
-            "assetSelection": [{"path": [asset]} for asset in ASSETS],
+            "assetSelection": [{"path": [asset]} for asset in assets],
         }
         params = {"selector": selector, "executionMetadata": {"tags": tags}}
         answer = self.post("/graphql", json={"query": LAUNCH, "variables": {"params": params}}).json()
@@ -90,8 +91,6 @@ def production(
     small_shop: Settings, database_url: str, tmp_path_factory: pytest.TempPathFactory, configured: Callable[..., Path]
 ) -> Iterator[Production]:
     """The shipped files with the shipped environment, but for places and the database's own words."""
-    from starlette.testclient import TestClient  # here, where its advice to install httpx2 is not heard
-
     folder = tmp_path_factory.mktemp("production")
     home = folder / "home"
     home.mkdir()
@@ -110,27 +109,62 @@ def production(
         "DAGSTER_POSTGRES_PASSWORD": unquote(database.password or ""),
     }
     assert given.keys() <= variables().keys()
-    target = WorkspaceFileTarget([str(FILES / "workspace.yaml")])
     with pytest.MonkeyPatch.context() as environment:
         for name, value in {**variables(), **given}.items():
             environment.setenv(name, value or "")
-        with (
-            dg.DagsterInstance.get() as instance,
-            WorkspaceProcessContext(instance, target) as workspace,
-            TestClient(DagsterWebserver(workspace).create_asgi_app()) as client,
-            QueuedRunCoordinatorDaemon(interval_seconds=1) as daemon,
-        ):
-            yield Production(instance, workspace, client.post, daemon, home)
+        with dg.DagsterInstance.get() as instance, opened(instance, home) as found:
+            yield found
+
+
+@contextmanager
+def opened(instance: dg.DagsterInstance, home: Path) -> Iterator[Production]:
+    """The services of an instance."""
+    from starlette.testclient import TestClient  # here, where its advice to install httpx2 is not heard
+
+    with (
+        WorkspaceProcessContext(instance, WorkspaceFileTarget([str(FILES / "workspace.yaml")])) as workspace,
+        TestClient(DagsterWebserver(workspace).create_asgi_app()) as client,
+        QueuedRunCoordinatorDaemon(interval_seconds=1) as daemon,
+    ):
+        yield Production(instance, workspace, client.post, daemon, home)
+
+
+@dataclass(frozen=True)
+class Queued:
+    """Two runs that were launched before a new instance first looked at its queue."""
+
+    first: str
+    second: str
+    after_first_look: list[dg.DagsterRunStatus]
 
 
 @pytest.fixture(scope="module")
-def done(production: Production) -> str:
-    """One run of three days, through the queue, in a process of its own."""
-    run = production.launch(FIRST, LAST)
-    assert production.status(run) == dg.DagsterRunStatus.QUEUED
+def queued(production: Production) -> Queued:
+    """Two runs of three days, through the queue, each in a process of its own."""
+    runs = [production.launch(ASSETS, FIRST, LAST), production.launch(ASSETS[:1], FIRST, LAST)]
+    assert {production.status(run) for run in runs} == {dg.DagsterRunStatus.QUEUED}
     production.look_at_queue()
+    seen = [production.status(run) for run in runs]
+    for _run in runs:
+        production.until_done()
+        production.look_at_queue()
     production.until_done()
-    return run
+    return Queued(*runs, seen)
+
+
+@pytest.fixture
+def done(queued: Queued) -> str:
+    return queued.first
+
+
+@pytest.fixture
+def roomy(production: Production, queued: Queued, tmp_path: Path) -> Iterator[Production]:
+    """The same with room for several runs, so that nothing but the pool of the lake can hold one back."""
+    shipped = (FILES / "dagster.yaml").read_text()
+    assert shipped.count("max_concurrent_runs: 1 ") == 1
+    (tmp_path / "dagster.yaml").write_text(shipped.replace("max_concurrent_runs: 1 ", "max_concurrent_runs: 4 "))
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance, opened(instance, tmp_path) as found:
+        yield found
 
 
 def test_runs_and_events_of_every_day_are_in_postgresql(production, done, database_url):
@@ -154,24 +188,25 @@ def test_what_steps_print_is_kept_where_the_environment_says(production, done):
     assert list((production.home / "compute_logs" / done).rglob("*.err"))
 
 
-def test_a_queued_run_waits_for_the_run_under_way_and_is_launched_when_it_is_over(production, done):
-    under_way, waiting = production.launch(FIRST, LAST), production.launch(FIRST, LAST)
-    production.look_at_queue()
-    production.look_at_queue()
-    assert production.status(waiting) == dg.DagsterRunStatus.QUEUED
-    assert production.status(under_way) != dg.DagsterRunStatus.QUEUED
-    production.until_done()
-    production.look_at_queue()
-    production.until_done()
-    assert [production.status(run) for run in (under_way, waiting)] == [dg.DagsterRunStatus.SUCCESS] * 2
+def test_of_two_runs_that_a_new_instance_finds_in_its_queue_one_waits_until_the_other_is_over(production, queued):
+    first, second = queued.after_first_look
+    assert first != dg.DagsterRunStatus.QUEUED
+    assert second == dg.DagsterRunStatus.QUEUED
+    assert [production.status(run) for run in (queued.first, queued.second)] == [dg.DagsterRunStatus.SUCCESS] * 2
     records = {record.dagster_run.run_id: record for record in production.instance.get_run_records()}
-    assert records[waiting].start_time >= records[under_way].end_time
+    assert records[queued.second].start_time >= records[queued.first].end_time
 
 
-def test_the_pool_of_the_lake_lets_one_run_through(production, done):
-    limits = {pool.name: pool.limit for pool in production.instance.event_log_storage.get_pool_limits()}
-    assert limits == {POOL: 1}
-    assert production.instance.get_concurrency_config().run_queue_config.max_concurrent_runs == 4
+def test_the_pool_of_the_lake_alone_holds_a_run_back_while_another_is_under_way(roomy):
+    assert {pool.name: pool.limit for pool in roomy.instance.event_log_storage.get_pool_limits()} == {POOL: 1}
+    under_way, waiting = (roomy.launch(ASSETS[:1], FIRST, FIRST) for _ in range(2))
+    roomy.look_at_queue()
+    assert roomy.status(waiting) == dg.DagsterRunStatus.QUEUED
+    assert roomy.status(under_way) != dg.DagsterRunStatus.QUEUED
+    roomy.until_done()
+    roomy.look_at_queue()
+    assert roomy.status(waiting) != dg.DagsterRunStatus.QUEUED
+    roomy.until_done()
 
 
 def test_ticks_are_kept_for_as_long_as_the_file_says(production):
