@@ -56,7 +56,7 @@ def test_links_of_the_runbook_lead_somewhere():
 
 
 def test_the_runbook_shows_commands():
-    assert {"run", "check-source", "model list"} <= set(commands())
+    assert {"run", "check-source", "model list", "quarantine --from 2025-07-16 --samples 10"} <= set(commands())
 
 
 @pytest.mark.parametrize("arguments", commands())
