@@ -11,7 +11,7 @@ BATCH_VARIABLE = "DAGSTER_EVENT_BATCH_SIZE"
 EVENTS_PER_BATCH = "1000"
 
 DAGSTER_YAML = """\
-# Written by `segmentation`; yours to change, see README.md.
+# Written by `segmentation`; yours to change, see docs/operations.md.
 telemetry:
   enabled: false
 nux:
@@ -21,6 +21,8 @@ concurrency:
   pools:
     granularity: run
     default_limit: 1
+  runs:
+    max_concurrent_runs: 1
 # Whether customer_segments is there in time is watched, and a run whose process has died is noticed and tried again;
 # a run that failed for a reason of its own is not.
 freshness:
