@@ -97,12 +97,14 @@ def _histogram(values: np.ndarray) -> list[dict[str, object]]:
 def _outliers(customers: pd.Series, scales: Mapping[str, pd.DataFrame]) -> list[dict[str, object]]:
     """Features of the customers farthest from the average, by Euclidean distance after the transform, farthest first."""
     far = (scales["transformed"] ** 2).sum(axis=1).to_numpy().argsort(kind="stable")[::-1][:OUTLIERS]
+    ids = customers.iloc[far].to_numpy()
+    values = {scale: frame.iloc[far].to_numpy() for scale, frame in scales.items()}
     return [
-        {"measure": "outlier", "feature": feature, "scale": scale, "item": str(customers.iloc[place])}
-        | {"value": float(frame[feature].iloc[place])}
-        for place in far
+        {"measure": "outlier", "feature": feature, "scale": scale, "item": str(ids[rank])}
+        | {"value": float(values[scale][rank, place])}
+        for rank in range(len(far))
         for scale, frame in scales.items()
-        for feature in frame.columns
+        for place, feature in enumerate(frame.columns)
     ]
 
 
@@ -126,8 +128,8 @@ def _pairs(feature: str, correlations: Mapping[str, pd.DataFrame]) -> list[dict[
         {
             "measure": "correlation",
             "item": f"{method}:{other}",
-            "value": float(np.nan_to_num(matrix[other].to_numpy()[matrix.index.get_loc(feature)])),
+            "value": float(np.nan_to_num(value)),
         }
         for method, matrix in correlations.items()
-        for other in matrix.columns
+        for other, value in zip(matrix.columns, matrix.loc[feature].to_numpy(), strict=True)
     ]
