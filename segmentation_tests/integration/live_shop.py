@@ -4,7 +4,7 @@ Belongs here: what tests of schedules and sensors share. Does not: what they exp
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -13,9 +13,11 @@ import yaml
 from segmentation_pipeline import sample_data
 from segmentation_pipeline.build import build_definitions, build_resources
 from segmentation_pipeline.planning import FEATURES, RETURNS, SEGMENTS, TRANSACTIONS
+from segmentation_pipeline.sensors.new_data import new_data
 from segmentation_pipeline.settings import Settings, load
 from segmentation_tests.conftest import PROJECT
 
+MORNING_AFTER = datetime(2025, 7, 15, 8, tzinfo=UTC)
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -112,3 +114,43 @@ class LiveShop:
 
 def days(first: date, count: int) -> list[date]:
     return [first + timedelta(days=number) for number in range(count)]
+
+
+class Daemon:
+    """The sensor, looked at as often as a test wants, with what it remembers."""
+
+    def __init__(self, shop: LiveShop, now: datetime = MORNING_AFTER) -> None:
+        self.shop = shop
+        self.sensor = new_data(shop.settings, now=lambda: now)
+        self.cursor: str | None = None
+
+    def tick(self) -> list[dg.RunRequest] | str:
+        """One evaluation, by Dagster: the runs requested, or why there are none."""
+        self.shop.started()
+        names = ("source", "freshness", "lake")
+        context = dg.build_sensor_context(
+            self.shop.instance,
+            self.cursor,
+            resources={name: self.shop.resources[name] for name in names},
+            definitions=self.shop.definitions,
+            sensor_name=self.sensor.name,
+        )
+        found = self.sensor.evaluate_tick(context)
+        self.cursor = found.cursor
+        return found.run_requests or found.skip_message
+
+    def until_settled(self) -> list[list[tuple[str, str]]]:
+        """Tick and carry out what is requested until nothing is; of each tick the first asset and days of each run."""
+        requested = []
+        while isinstance(found := self.tick(), list):
+            requested.append([(request.asset_selection[0].path[-1], days_of(request)) for request in found])
+            assert len(requested) < 10
+            self.shop.carry_out(found, self.sensor.name)
+        return requested
+
+
+def days_of(request: dg.RunRequest) -> str:
+    tags = request.tags
+    if "dagster/partition" in tags:
+        return tags["dagster/partition"]
+    return f"{tags['dagster/asset_partition_range_start']} to {tags['dagster/asset_partition_range_end']}"

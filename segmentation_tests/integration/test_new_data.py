@@ -1,7 +1,9 @@
 """New and late data: what the sensor requests when files come, grow, change and go, and what that leaves in the lake."""
 
 import json
+import os
 import shutil
+import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -9,55 +11,14 @@ from pathlib import Path
 import dagster as dg
 import pandas as pd
 import pytest
+import yaml
 
 from segmentation_pipeline.planning import FEATURES, RETURNS, SEGMENTS, TRANSACTIONS
-from segmentation_pipeline.sensors.new_data import new_data
-from segmentation_tests.integration.live_shop import LiveShop, configure
+from segmentation_tests.integration.live_shop import Daemon, LiveShop, configure, days_of
 
 FIRST, LAST, LATE = date(2025, 7, 1), date(2025, 7, 14), date(2025, 7, 5)
 SNAPSHOTS = [date(2025, 7, 4), date(2025, 7, 9), date(2025, 7, 13), date(2025, 7, 14)]
-MORNING_AFTER = datetime(2025, 7, 15, 8, tzinfo=UTC)
 SNAPSHOT = [*FEATURES, *SEGMENTS]
-
-
-class Daemon:
-    """The sensor, looked at as often as a test wants, with what it remembers."""
-
-    def __init__(self, shop: LiveShop, now: datetime = MORNING_AFTER) -> None:
-        self.shop = shop
-        self.sensor = new_data(shop.settings, now=lambda: now)
-        self.cursor: str | None = None
-
-    def tick(self) -> list[dg.RunRequest] | str:
-        """One evaluation, by Dagster: the runs requested, or why there are none."""
-        self.shop.started()
-        names = ("source", "freshness", "lake")
-        context = dg.build_sensor_context(
-            self.shop.instance,
-            self.cursor,
-            resources={name: self.shop.resources[name] for name in names},
-            definitions=self.shop.definitions,
-            sensor_name=self.sensor.name,
-        )
-        found = self.sensor.evaluate_tick(context)
-        self.cursor = found.cursor
-        return found.run_requests or found.skip_message
-
-    def until_settled(self) -> list[list[tuple[str, str]]]:
-        """Tick and carry out what is requested until nothing is; of each tick the first asset and days of each run."""
-        requested = []
-        while isinstance(found := self.tick(), list):
-            requested.append([(request.asset_selection[0].path[-1], days_of(request)) for request in found])
-            assert len(requested) < 10
-            self.shop.carry_out(found, self.sensor.name)
-        return requested
-
-
-def days_of(request: dg.RunRequest) -> str:
-    tags = request.tags
-    if "dagster/partition" in tags:
-        return tags["dagster/partition"]
-    return f"{tags['dagster/asset_partition_range_start']} to {tags['dagster/asset_partition_range_end']}"
 
 
 @pytest.fixture(scope="module")
@@ -195,6 +156,47 @@ def test_a_file_that_is_only_touched_or_renamed_temporarily_requests_nothing(dae
     (file,) = daemon.shop.landing.glob("*2025-07-10*")
     file.touch()
     assert daemon.until_settled() == []
+
+
+def configured(daemon: Daemon, **source: object) -> Daemon:
+    """The same shop and lake, with another `source` section; what the sensor remembers stays."""
+    content = yaml.safe_load(daemon.shop.file.read_text())
+    content["source"] |= source
+    daemon.shop.file.write_text(yaml.safe_dump(content))
+    other = Daemon(LiveShop(daemon.shop.file, daemon.shop.instance))
+    other.tick()
+    return other
+
+
+def test_a_growing_file_is_left_alone_and_named_until_it_has_stopped(daemon):
+    patient = configured(daemon, settle_seconds=30)
+    file = sold(patient.shop.landing / "late.parquet", LATE)
+    assert patient.tick().endswith("Still growing, and left until they have stopped: late.parquet.")
+    sold(file, LATE, rows=4)  # it has grown
+    assert patient.tick().endswith("Still growing, and left until they have stopped: late.parquet.")
+    settled = time.time() - 31
+    os.utime(file, (settled, settled))
+    (request,) = patient.tick()
+    assert days_of(request) == str(LATE)
+
+
+def test_a_removed_file_is_named_and_its_rows_stay(daemon):
+    (file,) = daemon.shop.landing.glob("*2025-07-10*")
+    before = daemon.shop.bytes_of(TRANSACTIONS)
+    file.unlink()
+    told = daemon.tick()
+    assert told.endswith(f"No longer there, their rows kept (source.removed_files): {file.name}.")
+    assert daemon.shop.bytes_of(TRANSACTIONS) == before
+
+
+def test_a_removed_file_takes_its_rows_with_it_where_that_is_wished_for(daemon):
+    (file,) = daemon.shop.landing.glob("*2025-07-10*")
+    rows = daemon.shop.lake.rows("raw_transactions", date(2025, 7, 10))
+    tidy = configured(daemon, removed_files="drop")
+    tidy.until_settled()  # another setting reads everything anew
+    file.unlink()
+    assert tidy.until_settled()[0] == [("raw_transactions", "2025-07-10")]
+    assert (rows > 0, tidy.shop.lake.rows("raw_transactions", date(2025, 7, 10))) == (True, 0)
 
 
 def test_rows_of_a_day_that_is_not_over_wait_for_its_end(daemon):
