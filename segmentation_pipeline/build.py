@@ -82,7 +82,9 @@ def build_resources(settings: Settings) -> dict[str, Any]:
     engine = DuckDBEngine(settings.engine, settings.timezone)
     lake = Lake(UPath(settings.lake), engine)
     tombstones = Tombstones(settings, engine, lake.root / "forgotten")
-    source = open_source(settings, engine, lake.root / ".sources", tombstones)
+    source = open_source(
+        settings, engine, lake.root / ".sources", tombstones, lambda file: lake.came_from(file.path, file.days())
+    )
     models = ModelStore(lake.root / "segmentation_model")
     reports = ReportFolder(UPath(settings.reports))
     publish = settings.publish

@@ -28,12 +28,12 @@ def retrying(context: dg.AssetExecutionContext, schedule: Schedule) -> Iterator[
     """Ask Dagster to try the step again, later and later, if the block meets a fault that may pass by itself.
 
     Raises:
-        dagster.RetryRequested: It did. After `schedule.max_retries` the run fails, with the fault as its cause.
+        dagster.RetryRequested: It did, and has not been tried `schedule.max_retries` times again; after that, the fault.
     """
     try:
         yield
     except (TransientFault, OSError) as fault:
-        if not _may_pass(fault):
+        if not _may_pass(fault) or context.retry_number >= schedule.max_retries:
             raise
         wait = schedule.retry_seconds * 2**context.retry_number
         context.log.warning(f"{fault} This may pass by itself, so the step is tried again.")

@@ -15,7 +15,7 @@ import json
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -29,6 +29,7 @@ import ibis.expr.types as ir
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from ibis import _
 from upath import UPath
 
 from segmentation_pipeline.core import schema
@@ -102,6 +103,15 @@ class Lake:
         """The days of an asset that are in the lake, in order."""
         found = (self.root / asset).glob(f"date=*/{PART}")
         return sorted(date.fromisoformat(file.parent.name.removeprefix("date=")) for file in found)
+
+    def came_from(self, source_file: str, days: Collection[date]) -> bool:
+        """Whether raw rows of a source's file are in the lake, on one of the days it holds."""
+        asset = schema.RAW_TRANSACTIONS.asset
+        files = [self.file(asset, day) for day in days if self.file(asset, day).exists()]
+        if not files:
+            return False
+        found = self.engine.read_parquet(files).filter(_.source_file == source_file).select("source_file").limit(1)
+        return len(self.engine.to_pandas(found)) > 0
 
     def rows(self, asset: str, day: date) -> int:
         """Rows of a day that is in the lake."""

@@ -46,8 +46,11 @@ def publish(schema: str, day: date, customers: Customers, run: str = "run 1", **
 @contextmanager
 def down(server: PostgreSQLExecutor, url: str) -> Iterator[None]:
     """Stop the server for the length of the block; after it, wait until it takes connections again."""
-    with server.stopped():
+    server.stop()
+    try:
         yield
+    finally:
+        server.start()
     for _ in range(200):
         try:
             psycopg.connect(url).close()

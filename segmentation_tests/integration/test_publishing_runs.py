@@ -16,7 +16,7 @@ from segmentation_pipeline.errors import TransientFault
 from segmentation_pipeline.planning import FEATURES, PUBLISHING, QUALITY, SEGMENTS, PlannedRun, plan
 from segmentation_pipeline.resources.publishing.faults import PublishingRefused
 from segmentation_pipeline.running import execute
-from segmentation_pipeline.settings import Publish, Settings
+from segmentation_pipeline.settings import Publish, Schedule, Settings
 from segmentation_tests.database import PASSWORD
 from segmentation_tests.integration.published import VARIABLE, content, down, rows, told
 
@@ -24,6 +24,7 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 INGESTED = ["raw_transactions", "clean_transactions", "quarantined_transactions", "customer_orders", "customer_returns"]
 FIRST, LAST = date(2025, 7, 1), date(2025, 7, 20)
 START = date(2025, 7, 15)  # of what is published
+AT_ONCE = Schedule(max_retries=1, retry_seconds=0.1)
 
 
 class Publishing:
@@ -31,7 +32,8 @@ class Publishing:
 
     def __init__(self, shop: Settings, schema: str, folder: Path, instance: dg.DagsterInstance) -> None:
         publish = {"database": {"url_variable": VARIABLE, "schema": schema}, "exports": folder / "exports"}
-        self.settings = shop.model_copy(update={"publish": Publish.model_validate(publish), "lake": folder / "lake"})
+        changed = {"publish": Publish.model_validate(publish), "lake": folder / "lake", "schedule": AT_ONCE}
+        self.settings = shop.model_copy(update=changed)
         self.schema = schema
         self.instance = instance
         self.resources = build_resources(self.settings)

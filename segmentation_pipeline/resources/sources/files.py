@@ -6,7 +6,7 @@ or still growing (landing.py), csv and xlsx (conversion.py), rows as text under 
 
 import hashlib
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
@@ -46,12 +46,14 @@ class FileSource:
         engine: Reads them.
         workspace: Folder for the index and for converted files; nothing else is written.
         tombstones: Tell whose rows are read as guests'.
+        is_ingested: Tells whether rows of a file are in the lake.
     """
 
     settings: Settings
     engine: DuckDBEngine
     workspace: UPath
     tombstones: Tombstones | None = None
+    is_ingested: Callable[[SourceFile], bool] = lambda _file: True
     _files: list[SourceFile] | None = field(default=None, init=False)
 
     @cached_property
@@ -189,10 +191,11 @@ class FileSource:
         return look_at(matching(self.how.path), self.root, stored, is_current, self.how.settle_seconds)
 
     def _kept(self, look: Look) -> list[SourceFile]:
-        """Entries of files that are gone and still count; counted again if other settings read them otherwise."""
+        """Entries of files that are gone and whose rows are in the lake, which those of a day that was held back are not."""
         if self.how.removed_files == "drop":
             return []
-        kept = [file for file in look.removed if file.place == self._place]
+        ours = [file for file in look.removed if file.place == self._place]
+        kept = [replace(file, is_kept=True) for file in ours if file.is_kept or self.is_ingested(file)]
         changed = [file for file in kept if file.settings != self._signature]
         to_be_had = [file for file in changed if self._parquet(file.path, file.sha256).exists()]
         counts = self._filing.counts([self._readable(file) for file in to_be_had])

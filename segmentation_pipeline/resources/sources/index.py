@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-_TYPES = {str: pa.string(), int: pa.int64(), date: pa.date32(), date | None: pa.date32()}
+_TYPES = {str: pa.string(), int: pa.int64(), bool: pa.bool_(), date: pa.date32(), date | None: pa.date32()}
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class SourceFile:
     `undated_rows` counts the rows without a usable day; `filing_day` is the day they are filed under; `path` is
     relative to the folder before the glob's first wildcard, and is what `source_file` says; `settings` stands for the
     part of the configuration that the entry depends on, `place` for where it was found, and `mark` for what a table's
-    high-water mark was then.
+    high-water mark was then. `is_kept` says that the file is gone and its rows are in the lake.
     """
 
     path: str
@@ -37,6 +37,7 @@ class SourceFile:
     settings: str
     place: str = ""
     mark: str = ""
+    is_kept: bool = False
 
     def holds(self, day: date) -> bool:
         """Whether rows of this day can be in the file."""

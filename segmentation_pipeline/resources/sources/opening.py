@@ -12,6 +12,7 @@ from segmentation_pipeline.resources.engine import DuckDBEngine
 from segmentation_pipeline.resources.forgotten import Tombstones
 from segmentation_pipeline.resources.sources.files import FileSource
 from segmentation_pipeline.resources.sources.headers import SourceError, listed
+from segmentation_pipeline.resources.sources.index import SourceFile
 from segmentation_pipeline.resources.sources.postgres import PostgresSource
 from segmentation_pipeline.resources.sources.source import TransactionSource
 from segmentation_pipeline.settings import Files, Settings
@@ -22,11 +23,15 @@ LOOKS_PER_WAIT = 20
 
 
 def open_source(
-    settings: Settings, engine: DuckDBEngine, workspace: UPath, tombstones: Tombstones | None = None
+    settings: Settings,
+    engine: DuckDBEngine,
+    workspace: UPath,
+    tombstones: Tombstones | None = None,
+    is_ingested: Callable[[SourceFile], bool] = lambda _file: True,
 ) -> TransactionSource:
     """The source of a shop; nothing is read before it is asked for."""
     if isinstance(settings.source, Files):
-        return FileSource(settings, engine, workspace, tombstones)
+        return FileSource(settings, engine, workspace, tombstones, is_ingested)
     return PostgresSource(settings, engine, workspace, tombstones)
 
 
