@@ -30,7 +30,7 @@ from segmentation_pipeline.checks.suites import suites
 from segmentation_pipeline.core import schema
 from segmentation_pipeline.partitions import calendar
 from segmentation_pipeline.reporting import metadata
-from segmentation_pipeline.resources.engine import DuckDBEngine
+from segmentation_pipeline.resources.engines.opening import open_engine
 from segmentation_pipeline.resources.erasure import Erasure
 from segmentation_pipeline.resources.forgotten import Tombstones
 from segmentation_pipeline.resources.freshness import LOGIC_VERSION, Freshness
@@ -79,7 +79,7 @@ def build_definitions(settings: Settings | None = None, overrides: Mapping[str, 
 
 def build_resources(settings: Settings) -> dict[str, Any]:
     """Everything assets reach the world through, by resource name; nothing is opened before it is used."""
-    engine = DuckDBEngine(settings.engine, settings.timezone)
+    engine = open_engine(settings)
     lake = Lake(UPath(settings.lake), engine)
     tombstones = Tombstones(settings, engine, lake.root / "forgotten")
     source = open_source(

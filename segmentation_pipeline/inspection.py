@@ -18,7 +18,7 @@ from segmentation_pipeline.checks.profiles import profile_of_cleaning
 from segmentation_pipeline.core import cleaning, schema
 from segmentation_pipeline.core.profiling import clean
 from segmentation_pipeline.errors import PipelineError
-from segmentation_pipeline.resources.engine import DuckDBEngine
+from segmentation_pipeline.resources.engines.opening import open_embedded
 from segmentation_pipeline.resources.erasure import Traces
 from segmentation_pipeline.resources.forgotten import Named
 from segmentation_pipeline.resources.lake import Lake
@@ -155,7 +155,7 @@ def inspect(settings: Settings, tell: Callable[[str], None]) -> SourceInspection
         TransientFault: It cannot be reached.
     """
     with tempfile.TemporaryDirectory() as folder:
-        engine = DuckDBEngine(settings.engine.model_copy(update={"spill_folder": None}), settings.timezone)
+        engine = open_embedded(settings)
         source = open_source(settings, engine, UPath(folder))
         wait_until_settled(source, settings, tell)
         files = source.files()

@@ -10,7 +10,7 @@ import ibis.expr.types as ir
 
 from segmentation_pipeline.assets.gated import gated_together
 from segmentation_pipeline.core import cleaning
-from segmentation_pipeline.resources.engine import DuckDBEngine
+from segmentation_pipeline.resources.engines.engine import Engine
 from segmentation_pipeline.settings import Settings
 
 CLEAN_DESCRIPTION = """Accepted lines, typed: sales, returns and adjustments.
@@ -31,7 +31,7 @@ Correct the source or the settings and materialize the day again: the rows move 
     },
 )
 def clean_transactions_and_quarantine(
-    raw_transactions: ir.Table, engine: dg.ResourceParam[DuckDBEngine], settings: dg.ResourceParam[Settings]
+    raw_transactions: ir.Table, engine: dg.ResourceParam[Engine], settings: dg.ResourceParam[Settings]
 ) -> Iterator[Mapping[str, ir.Table]]:
     """Judge every raw row once, and part the accepted from the rejected ones."""
     with engine.held(cleaning.classify(raw_transactions, settings)) as classified:

@@ -16,7 +16,7 @@ from segmentation_pipeline.assets.gated import gated
 from segmentation_pipeline.core import exploration
 from segmentation_pipeline.core.clustering import preprocessing
 from segmentation_pipeline.core.clustering.scoring import RFM
-from segmentation_pipeline.resources.engine import DuckDBEngine
+from segmentation_pipeline.resources.engines.engine import Engine
 from segmentation_pipeline.settings import Settings
 
 
@@ -24,7 +24,7 @@ from segmentation_pipeline.settings import Settings
 def feature_exploration(
     days: Sequence[date],
     rfm_features: ir.Table,
-    engine: dg.ResourceParam[DuckDBEngine],
+    engine: dg.ResourceParam[Engine],
     settings: dg.ResourceParam[Settings],
 ) -> pd.DataFrame:
     """Quantiles, moments, histograms and correlations of recency, frequency and monetary, in a bounded sample."""

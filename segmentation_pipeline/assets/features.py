@@ -12,7 +12,7 @@ import ibis.expr.types as ir
 from segmentation_pipeline.assets.gated import gated
 from segmentation_pipeline.core import orders, returns, rfm
 from segmentation_pipeline.partitions import history, window
-from segmentation_pipeline.resources.engine import DuckDBEngine, OfDay
+from segmentation_pipeline.resources.engines.engine import Engine, OfDay
 from segmentation_pipeline.settings import Settings
 
 
@@ -52,7 +52,7 @@ def customer_returns(
 def rfm_features(
     customer_orders: ir.Table,
     customer_returns: ir.Table,
-    engine: dg.ResourceParam[DuckDBEngine],
+    engine: dg.ResourceParam[Engine],
     settings: dg.ResourceParam[Settings],
 ) -> Iterator[OfDay]:
     """Recency, frequency and monetary value per customer, as known at the end of the day.

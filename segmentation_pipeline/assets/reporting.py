@@ -20,7 +20,7 @@ from segmentation_pipeline.core.profiling import clean
 from segmentation_pipeline.partitions import DAYS, POOL, days_of, history, window
 from segmentation_pipeline.reporting import metadata
 from segmentation_pipeline.reporting.data import ReportData
-from segmentation_pipeline.resources.engine import DuckDBEngine
+from segmentation_pipeline.resources.engines.engine import Engine
 from segmentation_pipeline.resources.freshness import Freshness
 from segmentation_pipeline.resources.lake import Lake
 from segmentation_pipeline.resources.model_store import ModelStore
@@ -147,7 +147,7 @@ def _report_data(
     )
 
 
-def _scored_by(segments: ir.Table, engine: DuckDBEngine, models: ModelStore) -> int:
+def _scored_by(segments: ir.Table, engine: Engine, models: ModelStore) -> int:
     """The version of the model that scored a day; of a day without customers, the one in force."""
     found = engine.to_pandas(segments.agg(version=_.model_version.max()))["version"].iloc[0]
     return models.in_force() if pd.isna(found) else int(found)

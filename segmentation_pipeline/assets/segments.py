@@ -17,7 +17,7 @@ from segmentation_pipeline.assets.gated import gated
 from segmentation_pipeline.core import drift, migration, profiles, rfm, schema
 from segmentation_pipeline.core.clustering import scoring
 from segmentation_pipeline.partitions import history
-from segmentation_pipeline.resources.engine import DuckDBEngine
+from segmentation_pipeline.resources.engines.engine import Engine
 from segmentation_pipeline.resources.freshness import Freshness
 from segmentation_pipeline.resources.lake import Lake
 from segmentation_pipeline.resources.model_store import ModelStore
@@ -95,7 +95,7 @@ def segment_migration(
 def segment_drift(
     rfm_features: ir.Table,
     customer_segments: ir.Table,
-    engine: dg.ResourceParam[DuckDBEngine],
+    engine: dg.ResourceParam[Engine],
     models: dg.ResourceParam[ModelStore],
     settings: dg.ResourceParam[Settings],
 ) -> pd.DataFrame:
@@ -115,7 +115,7 @@ def segment_profiles(
     rfm_features: ir.Table,
     customer_segments: ir.Table,
     segment_migration: ir.Table,
-    engine: dg.ResourceParam[DuckDBEngine],
+    engine: dg.ResourceParam[Engine],
     models: dg.ResourceParam[ModelStore],
     settings: dg.ResourceParam[Settings],
 ) -> pd.DataFrame:
@@ -130,7 +130,7 @@ def segment_profiles(
     return pd.concat(found) if found else schema.SEGMENT_PROFILES.frame([])
 
 
-def _versions(segments: ir.Table, engine: DuckDBEngine) -> dict[date, int]:
+def _versions(segments: ir.Table, engine: Engine) -> dict[date, int]:
     """The version of the model that scored each day."""
     found = engine.to_pandas(segments.group_by("date").agg(version=_.model_version.max()))
     return {pd.Timestamp(day).date(): int(version) for day, version in found.itertuples(index=False)}

@@ -3,7 +3,7 @@
 Belongs here: timestamps, the range of days, what counts as the future.
 Does not: any other rule of cleaning (cleaning.py).
 
-The engine's session runs in the shop's time zone (resources/engine.py), so a text without a zone is local time and
+The engine's session runs in the shop's time zone (resources/engines/), so a text without a zone is local time and
 the date of a moment is the shop's day, on every engine alike.
 """
 

@@ -24,7 +24,7 @@ from upath import UPath
 from segmentation_pipeline.core import cleaning, forgetting
 from segmentation_pipeline.core.forgetting import Forgotten
 from segmentation_pipeline.errors import PipelineError
-from segmentation_pipeline.resources.engine import DuckDBEngine
+from segmentation_pipeline.resources.engines.engine import Engine
 from segmentation_pipeline.settings import Settings
 
 SALT_BYTES = 32
@@ -52,7 +52,7 @@ class Tombstones:
         folder: Where the list is kept.
     """
 
-    def __init__(self, settings: Settings, engine: DuckDBEngine, folder: UPath) -> None:
+    def __init__(self, settings: Settings, engine: Engine, folder: UPath) -> None:
         self._settings = settings
         self._engine = engine
         self._file = folder / "part-0.parquet"

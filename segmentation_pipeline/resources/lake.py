@@ -34,7 +34,7 @@ from upath import UPath
 
 from segmentation_pipeline.core import schema
 from segmentation_pipeline.errors import PipelineError
-from segmentation_pipeline.resources.engine import DuckDBEngine, OfDay
+from segmentation_pipeline.resources.engines.engine import Engine, OfDay
 from segmentation_pipeline.resources.lock import exclusively
 
 PART = "part-0.parquet"
@@ -90,7 +90,7 @@ class Lake:
         engine: Reads and writes the files.
     """
 
-    def __init__(self, root: UPath, engine: DuckDBEngine) -> None:
+    def __init__(self, root: UPath, engine: Engine) -> None:
         self.root = root
         self.engine = engine
 

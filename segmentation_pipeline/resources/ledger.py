@@ -19,7 +19,7 @@ from ibis import _
 from upath import UPath
 
 from segmentation_pipeline.core import schema
-from segmentation_pipeline.resources.engine import DuckDBEngine
+from segmentation_pipeline.resources.engines.engine import Engine
 
 
 class QualityLedger:
@@ -30,7 +30,7 @@ class QualityLedger:
         engine: Reads the files.
     """
 
-    def __init__(self, root: UPath, engine: DuckDBEngine) -> None:
+    def __init__(self, root: UPath, engine: Engine) -> None:
         self._root = root
         self._engine = engine
 

@@ -1,7 +1,7 @@
 """Parquet files whose bytes depend on their rows alone.
 
 Belongs here: cutting a stream of sorted batches into one file per day, in row groups of a fixed size.
-Does not: producing the stream (engine.py), where files belong (lake.py).
+Does not: producing the stream (engines/), where files belong (lake.py).
 
 The engine's own writer breaks runs of equal values wherever its batches happen to end, so one night and a range of
 days would leave different bytes. Here rows are gathered into whole row groups first; memory is a few row groups.

@@ -18,7 +18,7 @@ from psycopg import sql
 from pytest_postgresql.executors import PostgreSQLExecutor
 from upath import UPath
 
-from segmentation_pipeline.resources.engine import DuckDBEngine
+from segmentation_pipeline.resources.engines.duckdb import DuckDBEngine
 from segmentation_pipeline.resources.sources.opening import open_source
 from segmentation_pipeline.resources.sources.postgres import PostgresSource
 from segmentation_pipeline.resources.sources.source import TransactionSource

@@ -13,7 +13,7 @@ import pytest
 from upath import UPath
 
 from segmentation_pipeline.core import changes, schema
-from segmentation_pipeline.resources.engine import DuckDBEngine
+from segmentation_pipeline.resources.engines.duckdb import DuckDBEngine
 from segmentation_pipeline.resources.lake import Lake
 from segmentation_pipeline.resources.publishing import spreadsheets
 from segmentation_pipeline.resources.publishing.exports import ExportFolder

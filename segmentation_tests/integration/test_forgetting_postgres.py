@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from upath import UPath
 
-from segmentation_pipeline.resources.engine import DuckDBEngine
+from segmentation_pipeline.resources.engines.duckdb import DuckDBEngine
 from segmentation_pipeline.resources.forgotten import Tombstones
 from segmentation_pipeline.resources.sources.postgres import PostgresSource
 from segmentation_pipeline.settings import Settings, load

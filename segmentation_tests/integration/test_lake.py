@@ -13,7 +13,7 @@ from upath import UPath
 
 from segmentation_pipeline.core import schema
 from segmentation_pipeline.resources import parquet
-from segmentation_pipeline.resources.engine import DuckDBEngine
+from segmentation_pipeline.resources.engines.duckdb import DuckDBEngine
 from segmentation_pipeline.resources.lake import Lake, MissingPartitions, in_ranges
 from segmentation_pipeline.settings import Engine
 

@@ -16,7 +16,7 @@ from segmentation_pipeline.build import build_resources
 from segmentation_pipeline.cli import app
 from segmentation_pipeline.errors import TransientFault
 from segmentation_pipeline.planning import TRANSACTIONS, plan
-from segmentation_pipeline.resources.engine import DuckDBEngine
+from segmentation_pipeline.resources.engines.duckdb import DuckDBEngine
 from segmentation_pipeline.resources.sources.files import FileSource
 from segmentation_pipeline.resources.sources.headers import SourceError
 from segmentation_pipeline.resources.sources.opening import wait_until_settled

@@ -9,7 +9,7 @@ import pytest
 from upath import UPath
 
 from segmentation_pipeline.core import schema
-from segmentation_pipeline.resources.engine import DuckDBEngine
+from segmentation_pipeline.resources.engines.duckdb import DuckDBEngine
 from segmentation_pipeline.resources.ledger import QualityLedger
 from segmentation_pipeline.settings import Engine
 

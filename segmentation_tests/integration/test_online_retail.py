@@ -32,7 +32,7 @@ from segmentation_pipeline.core import rfm, schema
 from segmentation_pipeline.core.clustering import preprocessing, scoring, training
 from segmentation_pipeline.core.clustering.scoring import SegmentationModel
 from segmentation_pipeline.core.rfm_groups import GROUPS
-from segmentation_pipeline.resources.engine import DuckDBEngine
+from segmentation_pipeline.resources.engines.duckdb import DuckDBEngine
 from segmentation_pipeline.resources.model_store import ModelStore
 from segmentation_pipeline.settings import Settings, load
 from segmentation_tests.conftest import ONLINE_RETAIL_YAML

@@ -14,7 +14,7 @@ import pytest
 from upath import UPath
 
 from segmentation_pipeline.core import cleaning
-from segmentation_pipeline.resources.engine import DuckDBEngine
+from segmentation_pipeline.resources.engines.duckdb import DuckDBEngine
 from segmentation_pipeline.resources.sources.files import FileSource
 from segmentation_pipeline.resources.sources.headers import SourceError
 from segmentation_pipeline.settings import load

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from segmentation_pipeline.core.schema import Table
-from segmentation_pipeline.resources.engine import DuckDBEngine
+from segmentation_pipeline.resources.engines.duckdb import DuckDBEngine
 from segmentation_pipeline.settings import Engine
 
 Run = Callable[..., list[pd.DataFrame]]

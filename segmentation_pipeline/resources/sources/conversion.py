@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from segmentation_pipeline.resources.engine import ROW_COLUMN
+from segmentation_pipeline.resources.engines.engine import ROW_COLUMN
 from segmentation_pipeline.resources.sources.delimited import csv_rows
 from segmentation_pipeline.resources.sources.headers import SourceError, positions
 from segmentation_pipeline.resources.sources.workbooks import xlsx_rows

@@ -13,7 +13,7 @@ from upath import UPath
 
 from segmentation_pipeline.core import forgetting
 from segmentation_pipeline.core.forgetting import Forgotten
-from segmentation_pipeline.resources.engine import FILE_COLUMN, DuckDBEngine
+from segmentation_pipeline.resources.engines.engine import FILE_COLUMN, Engine
 from segmentation_pipeline.settings import Settings
 
 UNFINISHED = ".rewritten"
@@ -27,7 +27,7 @@ class Copies:
         engine: Reads and rewrites them.
     """
 
-    def __init__(self, settings: Settings, engine: DuckDBEngine) -> None:
+    def __init__(self, settings: Settings, engine: Engine) -> None:
         self._settings = settings
         self._engine = engine
 

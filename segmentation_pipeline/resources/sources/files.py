@@ -19,7 +19,7 @@ from upath import UPath
 
 from segmentation_pipeline.core.forgetting import Forgotten
 from segmentation_pipeline.errors import TransientFault
-from segmentation_pipeline.resources.engine import DuckDBEngine
+from segmentation_pipeline.resources.engines.engine import Engine
 from segmentation_pipeline.resources.forgotten import Tombstones
 from segmentation_pipeline.resources.sources.conversion import check_parquet, converter, forget, write_converted
 from segmentation_pipeline.resources.sources.discovery import matching, no_match, root_of
@@ -50,7 +50,7 @@ class FileSource:
     """
 
     settings: Settings
-    engine: DuckDBEngine
+    engine: Engine
     workspace: UPath
     tombstones: Tombstones | None = None
     is_ingested: Callable[[SourceFile], bool] = lambda _file: True

@@ -16,7 +16,6 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import ibis
 import ibis.expr.types as ir
 import pandas as pd
@@ -26,7 +25,7 @@ from upath import UPath
 
 from segmentation_pipeline.core import dating, schema
 from segmentation_pipeline.core.forgetting import Forgotten
-from segmentation_pipeline.resources.engine import FILE_COLUMN, ROW_COLUMN, DuckDBEngine
+from segmentation_pipeline.resources.engines.engine import FILE_COLUMN, ROW_COLUMN, Engine, UnreadableFile
 from segmentation_pipeline.resources.forgotten import Tombstones
 from segmentation_pipeline.resources.sources.conversion import COPIES
 from segmentation_pipeline.resources.sources.copies import UNFINISHED, Copies
@@ -75,7 +74,7 @@ class Filing:
         tombstones: Tell whose identity is taken out of them; without, nobody's is.
     """
 
-    def __init__(self, settings: Settings, engine: DuckDBEngine, tombstones: Tombstones | None = None) -> None:
+    def __init__(self, settings: Settings, engine: Engine, tombstones: Tombstones | None = None) -> None:
         self._settings = settings
         self._engine = engine
         self._tombstones = tombstones
@@ -124,7 +123,7 @@ class Filing:
         )
         try:
             found = self._engine.to_pandas(counted).to_dict("records")
-        except (duckdb.IOException, duckdb.InvalidInputException) as problem:
+        except UnreadableFile as problem:
             if len(files) == 1:
                 raise SourceError(f"{files[0].origin}: cannot be read ({problem}). Deliver it again.") from problem
             for file in files:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from upath import UPath
 
-from segmentation_pipeline.resources.engine import DuckDBEngine
+from segmentation_pipeline.resources.engines.engine import Engine
 from segmentation_pipeline.resources.forgotten import Tombstones
 from segmentation_pipeline.resources.sources.files import FileSource
 from segmentation_pipeline.resources.sources.headers import SourceError, listed
@@ -24,7 +24,7 @@ LOOKS_PER_WAIT = 20
 
 def open_source(
     settings: Settings,
-    engine: DuckDBEngine,
+    engine: Engine,
     workspace: UPath,
     tombstones: Tombstones | None = None,
     is_ingested: Callable[[SourceFile], bool] = lambda _file: True,

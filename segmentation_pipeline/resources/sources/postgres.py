@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from upath import UPath
 
 from segmentation_pipeline.core.forgetting import Forgotten
-from segmentation_pipeline.resources.engine import DuckDBEngine
+from segmentation_pipeline.resources.engines.engine import Engine
 from segmentation_pipeline.resources.forgotten import Tombstones
 from segmentation_pipeline.resources.sources.conversion import forget, write_converted
 from segmentation_pipeline.resources.sources.database import snapshot
@@ -47,7 +47,7 @@ class PostgresSource:
     """
 
     settings: Settings
-    engine: DuckDBEngine
+    engine: Engine
     workspace: UPath
     tombstones: Tombstones | None = None
     _files: list[SourceFile] | None = field(default=None, init=False)

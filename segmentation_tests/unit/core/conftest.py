@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from segmentation_pipeline.core import schema
-from segmentation_pipeline.resources.engine import DuckDBEngine
+from segmentation_pipeline.resources.engines.duckdb import DuckDBEngine
 from segmentation_pipeline.settings import Columns, Engine, Files, Settings
 
 EVERY_COLUMN = {name: name for name in schema.SOURCE_COLUMNS if name != "amount"}

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from segmentation_pipeline.core import dating
-from segmentation_pipeline.resources.engine import DuckDBEngine
+from segmentation_pipeline.resources.engines.duckdb import DuckDBEngine
 from segmentation_pipeline.settings import Engine
 
 LONDON = ZoneInfo("Europe/London")

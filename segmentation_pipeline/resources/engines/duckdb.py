@@ -1,4 +1,4 @@
-"""The engine: one Ibis connection to DuckDB, and how an expression becomes Parquet files.
+"""DuckDB: one Ibis connection to it in this process, and how an expression becomes Parquet files.
 
 Belongs here: limits, the session's time zone, running expressions, streaming their sorted rows.
 Does not: where files belong and when they become visible (lake.py), expressions (core/).
@@ -6,12 +6,12 @@ Does not: where files belong and when they become visible (lake.py), expressions
 
 import re
 import uuid
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import date
 from functools import cached_property
-from typing import TypeAlias
 
+import duckdb
 import ibis
 import ibis.expr.types as ir
 import pandas as pd
@@ -22,14 +22,8 @@ from upath import UPath
 
 from segmentation_pipeline.core import schema
 from segmentation_pipeline.resources import parquet
+from segmentation_pipeline.resources.engines.engine import FILE_COLUMN, OfDay, UnreadableFile
 from segmentation_pipeline.settings import Engine as EngineSettings
-
-# Columns that the engine can add to the rows it reads; a source may well have a column `filename` of its own.
-FILE_COLUMN = "__file"
-ROW_COLUMN = "file_row_number"
-
-# An expression that is the same for every day but for the dates in it.
-OfDay: TypeAlias = Callable[[date], ir.Table]
 
 # The day such an expression is compiled for, far from any day of a shop, and how dates look in what comes out.
 STAND_IN = date(8000, 1, 1)
@@ -70,8 +64,15 @@ class DuckDBEngine:
         )
 
     def to_pandas(self, table: ir.Table) -> pd.DataFrame:
-        """Run an expression whose result is small."""
-        return self.connection.to_pandas(table)
+        """Run an expression whose result is small.
+
+        Raises:
+            UnreadableFile: A file that it reads is damaged.
+        """
+        try:
+            return self.connection.to_pandas(table)
+        except (duckdb.IOException, duckdb.InvalidInputException) as problem:
+            raise UnreadableFile(str(problem)) from problem
 
     @contextmanager
     def batches(self, table: ir.Table) -> Iterator[pa.RecordBatchReader]:
