@@ -3,8 +3,9 @@
 Belongs here: starting, sampling and ending a process. Does not: which one (contenders.py, nights.py, start_up.py).
 
 Memory is resident memory. Every process of the session that the started one leads is added up ten times a second; pages
-that two of them share count twice, so the sum is never too low. A peak between two looks that was the main process's own
-is known to the system, and the higher of the two counts.
+that two of them share count twice, so the sum is never too low. A peak of the main process's own between two looks is
+known to the system (`VmHWM`), and the higher of the two counts. It is not `ru_maxrss`, which for a child begins at what the
+process that started it held.
 """
 
 import os
@@ -32,7 +33,7 @@ class Measured:
     Attributes:
         wall_seconds: From its start to its end.
         peak_mib: The most that it and its children held at once, in MiB.
-        peak_of_main_mib: The most that it held itself, as the system counts (`ru_maxrss`).
+        peak_of_main_mib: The most that it held itself, as the system counts (`VmHWM`).
         began: Seconds since 1970 at its start.
     """
 
@@ -62,7 +63,7 @@ def measured(command: Sequence[str], environment: Mapping[str, str], log: Path) 
         )
         memory = _Memory(child.pid)
         try:
-            _, status, usage = os.wait4(child.pid, 0)
+            status = child.wait()
             seconds = time.perf_counter() - started
         except BaseException:
             os.killpg(child.pid, signal.SIGKILL)
@@ -71,9 +72,9 @@ def measured(command: Sequence[str], environment: Mapping[str, str], log: Path) 
             memory.stop()
     if status:
         said = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
-        raise ProcessFailed(f"{' '.join(command)} ended with {os.waitstatus_to_exitcode(status)}:\n{said}")
-    of_main = usage.ru_maxrss / 1024
-    return Measured(seconds, max(memory.peak_bytes / _MIB, of_main), of_main, began)
+        raise ProcessFailed(f"{' '.join(command)} ended with {status}:\n{said}")
+    peak = max(memory.peak_bytes, memory.peak_of_main_bytes)
+    return Measured(seconds, peak / _MIB, memory.peak_of_main_bytes / _MIB, began)
 
 
 class _Memory:
@@ -81,6 +82,7 @@ class _Memory:
 
     def __init__(self, session: int) -> None:
         self.peak_bytes = 0
+        self.peak_of_main_bytes = 0
         self._session = session
         self._ended = Event()
         self._thread = Thread(target=self._look, daemon=True)
@@ -94,6 +96,7 @@ class _Memory:
         while not self._ended.wait(SAMPLED_EVERY_SECONDS):
             held = sum(resident_bytes(process) for process in Path("/proc").glob("[0-9]*") if self._is_ours(process))
             self.peak_bytes = max(self.peak_bytes, held)
+            self.peak_of_main_bytes = max(self.peak_of_main_bytes, highest_bytes(Path(f"/proc/{self._session}")))
 
     def _is_ours(self, process: Path) -> bool:
         try:
@@ -109,3 +112,12 @@ def resident_bytes(process: Path) -> int:
         return int((process / "statm").read_text().split()[1]) * _PAGE_BYTES
     except OSError:
         return 0
+
+
+def highest_bytes(process: Path) -> int:
+    """The most that a process has held since it began; 0 once it has ended."""
+    try:
+        lines = (process / "status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")), 0)

@@ -88,6 +88,8 @@ def warm(shop: TimedShop) -> None:
 
 
 def _configure(shop: TimedShop) -> None:
+    if shop.config.exists():
+        return
     content = yaml.safe_load(SHIPPED.read_text())
     content |= {"start_date": shop.first, "end_date": shop.last}
     content["engine"] = {"kind": "duckdb", "memory_limit": MEMORY_LIMIT, "threads": THREADS}

@@ -104,7 +104,7 @@ def _paired(measure: str, ours: Sequence[Record], theirs: Sequence[Record]) -> f
 
 def _ratio(what: str, measure: str, millions: int, against: str, limit: float) -> Target:
     what = f"{what}, pipeline / {against}, {millions} M lines"
-    return Target(what, limit, "×", lambda found: found.ratio(measure, millions, against))
+    return Target(what, limit, "x", lambda found: found.ratio(measure, millions, against))
 
 
 TARGETS = (
@@ -115,9 +115,9 @@ TARGETS = (
     _ratio("Wall time", "wall_seconds", 10, "duckdb", 2.5),
     _ratio("Wall time", "wall_seconds", 100, "duckdb", 1.4),
     Target("Peak memory of the pipeline, 100 M lines", 3.0, "GB", lambda found: _highest_gb(found, 100)),
-    Target("Growth of wall time, 10 to 100 M lines", 11.0, "×", Summary.growth),
-    Target("A night on 100 M lines / one on 10 M", 1.5, "×", lambda found: found.night_ratio(100)),
-    Target("Import of the definitions / of Dagster", 1.2, "×", Summary.import_ratio),
+    Target("Growth of wall time, 10 to 100 M lines", 11.0, "x", Summary.growth),
+    Target("A night on 100 M lines / one on 10 M", 1.5, "x", lambda found: found.night_ratio(100)),
+    Target("Import of the definitions / of Dagster", 1.2, "x", Summary.import_ratio),
     Target("A night on a small shop, start to exit", 12.0, "s",
            lambda found: found.typical("wall_seconds", "small_night")),
     Target("… of that outside the steps", 3.0, "s", Summary.orchestration),
