@@ -19,7 +19,7 @@ NAMES = {PIPELINE: "pipeline", "pandas": "pandas script", "duckdb": "DuckDB scri
 PANELS = (("wall_seconds", "Wall time in seconds"), ("peak_mib", "Peak resident memory in MiB"))
 _TICKS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000)
 _ROOM_BELOW, _ROOM_ABOVE, _ROOM_RIGHT = 0.7, 1.6, 3.2
-_LABEL_APART = 1.22  # as a factor, for the axis is logarithmic
+_LABEL_APART = 0.065  # of the axis
 
 Line = tuple[str, list[float], list[float]]
 
@@ -66,7 +66,8 @@ def _scale(axes: Axes, lines: Sequence[Line]) -> None:
 def _name(axes: Axes, lines: Sequence[Line]) -> None:
     """Each line's name right of its end, or above it where it ends before the others; names keep apart."""
     longest = max(along[-1] for _, along, _ in lines)
-    lowest_free = 0.0
+    lowest, highest = axes.get_ylim()
+    apart, lowest_free = (highest / lowest) ** _LABEL_APART, 0.0
     for contender, along, up in sorted(lines, key=lambda line: line[2][-1]):
         style = {"color": COLORS[contender], "fontweight": "bold", "textcoords": "offset points"}
         if along[-1] < longest:
@@ -74,4 +75,4 @@ def _name(axes: Axes, lines: Sequence[Line]) -> None:
             continue
         height = max(up[-1], lowest_free)
         axes.annotate(NAMES[contender], (along[-1], height), (8, 0), ha="left", va="center", **style)
-        lowest_free = height * _LABEL_APART
+        lowest_free = height * apart

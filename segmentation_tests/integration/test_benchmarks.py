@@ -12,7 +12,6 @@ from segmentation_tests.benchmarks.processes import ProcessFailed, measured
 from segmentation_tests.benchmarks.shops import TimedShop
 
 
-
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> TimedShop:
     """Four months, with customers who buy the same things again and give some of them back."""
