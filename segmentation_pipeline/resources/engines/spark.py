@@ -120,7 +120,7 @@ class SparkEngine:
             rows = frame.repartition(1).select(*_columns(layout))
             if layout.key:
                 rows = rows.sortWithinPartitions(*_ascending(layout.key))
-            rows.write.parquet(self.connection.address(folder / "rows"))
+            rows.select(*_nullable(layout)).write.parquet(self.connection.address(folder / "rows"))
             self._move(folder / "rows", file, layout)
 
     def write_days(self, table: ir.Table, layout: schema.Table, files: Mapping[date, UPath]) -> None:
@@ -158,7 +158,9 @@ class SparkEngine:
         with self._folder(Path(str(next(iter(files.values())))).parent) as folder:
             rows = frame.select(*_columns(layout)).withColumn(DAY, functions.col("date"))
             by_day = rows.repartition(DAY).sortWithinPartitions(*_ascending([DAY, *layout.key]))
-            by_day.write.partitionBy(DAY).parquet(self.connection.address(folder / "rows"))
+            by_day.select(*_nullable(layout), DAY).write.partitionBy(DAY).parquet(
+                self.connection.address(folder / "rows")
+            )
             for day, file in files.items():
                 self._move(folder / "rows" / f"{DAY}={day.isoformat()}", file, layout)
 
@@ -211,8 +213,28 @@ def _columns(layout: schema.Table) -> list["Column"]:
     from ibis.backends.pyspark.datatypes import PySparkType
     from pyspark.sql import functions
 
-    types = {name: PySparkType.from_ibis(type_) for name, type_ in layout.ibis_schema.items()}
-    return [functions.col(name).cast(type_).alias(name) for name, type_ in types.items()]
+    columns = []
+    for name, type_ in layout.ibis_schema.items():
+        columns.append(functions.col(name).cast(PySparkType.from_ibis(type_)).alias(name))
+    return columns
+
+
+def _nullable(layout: schema.Table) -> list["Column"]:
+    """The columns as every other engine declares them: null is allowed everywhere, though Spark may know better.
+
+    What Spark can see through it leaves out; which partition it is in it does not know before.
+    """
+    from pyspark.sql import functions
+
+    always = functions.spark_partition_id() >= 0
+    columns = []
+    for name, type_ in layout.ibis_schema.items():
+        column = functions.col(name)
+        if type_.is_array():
+            with_a_null = functions.concat(column, functions.array(functions.lit(None)))
+            column = functions.slice(with_a_null, 1, functions.size(column))
+        columns.append(functions.when(always, column).alias(name))
+    return columns
 
 
 def _ascending(names: Sequence[str]) -> list["Column"]:

@@ -208,7 +208,7 @@ class SparkDialect(PySparkCompiler):
         )
 
     @staticmethod
-    def _text(value: str) -> sge.Expression:
+    def _text(value: str) -> Any:
         """Text with signs that SQL would take for something else."""
         return sge.convert(value)
 
@@ -221,7 +221,8 @@ def _sql(template: str, **parts: sge.Expression) -> sge.Expression:
         return sge.Paren(this=parts[node.name].copy()) if is_place else node
 
     parsed: Any = sg.parse_one(template, dialect=PySpark)
-    return parsed.transform(put_in)
+    replaced: sge.Expression = parsed.transform(put_in)
+    return replaced
 
 
 def _later(moment: sge.Expression) -> sge.Expression:
