@@ -36,6 +36,6 @@ def clean_transactions_and_quarantine(
     """Judge every raw row once, and part the accepted from the rejected ones."""
     with engine.held(cleaning.classify(raw_transactions, settings)) as classified:
         yield {
-            "clean_transactions": cleaning.accepted(classified, settings),
+            "clean_transactions": cleaning.accepted(classified),
             "quarantined_transactions": cleaning.rejected(classified),
         }

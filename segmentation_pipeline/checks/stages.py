@@ -13,7 +13,7 @@ import ibis.expr.types as ir
 import pyarrow as pa
 from ibis import _
 
-from segmentation_pipeline.core import schema
+from segmentation_pipeline.core import cleaning, schema
 from segmentation_pipeline.core.profiling import baselines, clean, features, raw, segments
 from segmentation_pipeline.core.schema import Column, Table
 from segmentation_pipeline.settings import Settings
@@ -74,12 +74,8 @@ def written_columns(*tables: tuple[str, pa.Schema]) -> str:
 
 
 def _copies(tables: Tables, _settings: Settings) -> ir.Table:
-    numbered = tables["raw_transactions"].mutate(
-        copy_number=ibis.row_number().over(
-            group_by=["date", *schema.SOURCE_COLUMNS, "broken_line"], order_by=["source_file", "source_row"]
-        )
-    )
-    return numbered.filter(_.copy_number > 0)
+    raw = tables["raw_transactions"]
+    return raw.semi_join(cleaning.copies(raw), ["source_file", "source_row"])
 
 
 def _without(column: str) -> Rows:

@@ -6,6 +6,8 @@ Does not: finding the day a row is filed under (dating.py), matching returns (re
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 
 import ibis
 import ibis.expr.types as ir
@@ -17,6 +19,7 @@ from segmentation_pipeline.settings import Cleaning, Settings
 
 LARGEST_DECIMAL = 10**13
 MANGLED_ID = r"[\x00-\x1f\x{fffd}]|^#(REF|N/A|VALUE|NAME|DIV/0|NUM|NULL)|^[0-9](\.[0-9]+)?[eE]\+[0-9]+$"
+DIGITS = r"^[+-]?[0-9]{1,15}$"
 COMMA_NUMBER = r"^[+-]?([0-9]+|[0-9]{1,3}(\.[0-9]{3})+)(,[0-9]+)?([eE][+-]?[0-9]+)?$"
 
 
@@ -61,7 +64,7 @@ RULES = (
     Rule("impossible_price", "The price is beyond cleaning.max_abs_unit_price.",
          lambda t, s: t.parsed_price.abs() > s.max_abs_unit_price * ibis.ifelse(t.price_is_per_item, 1, t.parsed_quantity.abs())),
     Rule("exact_duplicate", "Another row is the same in every mapped column; the first one is kept.",
-         lambda t, s: (t.copy_number > 0) if s.reject_duplicates else ibis.literal(False)),
+         lambda t, s: t.is_copy if s.reject_duplicates else ibis.literal(False)),
 )  # fmt: skip
 
 DESCRIPTIONS = {rule.reason: rule.description for rule in RULES}
@@ -75,36 +78,49 @@ def classify(raw: ir.Table, settings: Settings) -> ir.Table:
         settings: The mapping of columns, the rules' limits, and the range of days.
 
     Returns:
-        The rows of `raw` with parsed columns, `reason` (null for an accepted row) and `failed_rules`.
+        The rows of `raw` with what was read from them (`parsed_`), `failed_rules` and `reason`, null for an accepted row.
     """
-    judged = parsed(raw, settings)
-    failed = ibis.array(
-        [
-            rule.fails(judged, settings.cleaning).fill_null(False).ifelse(rule.reason, ibis.null("string"))
-            for rule in RULES
-        ]
-    ).filter(lambda reason: reason.notnull())
-    return judged.mutate(failed_rules=failed).mutate(
-        reason=ibis.ifelse(_.failed_rules.length() > 0, _.failed_rules[0], ibis.null("string"))
+    repeated = copies(raw).select(copied_file="source_file", copied_row="source_row")
+    same_row = [raw.source_file == repeated.copied_file, raw.source_row == repeated.copied_row]
+    judged = parsed(raw.left_join(repeated, same_row), settings).mutate(is_copy=_.copied_row.notnull())
+    fails = [rule.fails(judged, settings.cleaning).fill_null(False) for rule in RULES]
+    reasons = [failed.ifelse(rule.reason, ibis.null("string")) for failed, rule in zip(fails, RULES, strict=True)]
+    failed_rules = ibis.array(reasons).filter(lambda reason: reason.notnull())
+    classified = judged.mutate(  # only for the few rows that fail at all are the rules listed
+        failed_rules=reduce(or_, fails).ifelse(failed_rules, ibis.null("array<string>"))
+    ).mutate(reason=_.failed_rules[0])
+    kept = ("price_is_per_item", "is_product", "failed_rules", "reason")
+    return classified.select(*raw.columns, ibis.selectors.startswith("parsed_"), *kept)
+
+
+def copies(raw: ir.Table) -> ir.Table:
+    """File and number of each row that equals an earlier row of its day in every mapped column.
+
+    Rows are compared column by column only where their hashes agree, which is far cheaper than comparing all.
+    """
+    content = [*schema.SOURCE_COLUMNS, "broken_line"]
+    hashed = raw.mutate(content_hash=ibis.struct({name: raw[name] for name in content}).hash())
+    repeated = hashed.group_by("date", "content_hash").agg(rows=_.count()).filter(_.rows > 1)
+    numbered = hashed.semi_join(repeated, ["date", "content_hash"]).mutate(
+        copy_number=ibis.row_number().over(group_by=["date", *content], order_by=["source_file", "source_row"])
     )
+    return numbered.filter(_.copy_number > 0).select("source_file", "source_row").distinct()
 
 
-def accepted(classified: ir.Table, settings: Settings) -> ir.Table:
+def accepted(classified: ir.Table) -> ir.Table:
     """The accepted lines of `classify`, typed, as `schema.CLEAN_TRANSACTIONS`."""
-    pattern = settings.cleaning.non_product_pattern
-    is_product = ibis.literal(True) if pattern is None else ~_.product_id.re_search(pattern).fill_null(False)
     lines = classified.filter(_.reason.isnull()).mutate(
         customer_id=_.parsed_customer_id,
-        product_id=_.product_id.strip().nullif(""),
-        description=_.description.strip().nullif(""),
-        country=_.country.strip().nullif(""),
+        product_id=_.parsed_product_id,
+        description=_.parsed_description,
+        country=_.parsed_country,
         invoiced_at=_.parsed_at,
         **_signed(classified),
     )
     return schema.CLEAN_TRANSACTIONS.conform(
         lines.mutate(
             invoice_id=_.parsed_invoice_id.coalesce(made_up_invoice(lines, lines.customer_id)),
-            line_kind=ibis.cases((~is_product, "adjustment"), (_.quantity < 0, "return"), else_="sale"),
+            line_kind=ibis.cases((~_.is_product, "adjustment"), (_.quantity < 0, "return"), else_="sale"),
         )
     )
 
@@ -121,16 +137,16 @@ def line_amount(table: ir.Table) -> ir.DecimalValue:
     quantity = table.price_is_per_item.ifelse(table.parsed_quantity, 1)
     size = (quantity.cast("float64") * table.parsed_price.cast("float64")).abs()
     sane = ibis.ifelse(size < LARGEST_DECIMAL, quantity, 0)  # before multiplying: an overflow would end the run
-    return (
-        (sane.cast("decimal(38, 8)") * table.parsed_price)
-        .cast(schema.MONEY)
-        .fill_null(ibis.literal(0).cast(schema.MONEY))
-    )
+    return (sane * table.parsed_price).cast(schema.MONEY).fill_null(ibis.literal(0).cast(schema.MONEY))
 
 
 def parsed(raw: ir.Table, settings: Settings) -> ir.Table:
     """Read the text of each column into its type; what cannot be read becomes null beside the text it came from."""
-    tokens, columns = settings.cleaning.null_tokens, settings.source.columns
+    tokens, pattern, columns = (
+        settings.cleaning.null_tokens,
+        settings.cleaning.non_product_pattern,
+        settings.source.columns,
+    )
     price = _.unit_price if columns.unit_price else _.amount
     table = raw.mutate(
         invoiced_at_text=known(raw.invoiced_at, tokens),
@@ -143,18 +159,16 @@ def parsed(raw: ir.Table, settings: Settings) -> ir.Table:
         price_is_per_item=ibis.literal(columns.unit_price is not None),
         parsed_invoice_id=identifier(known(_.invoice_id, tokens)),
         parsed_customer_id=customer(_.customer_id, tokens),
+        **{f"parsed_{name}": _[name].strip().nullif("") for name in ("product_id", "description", "country")},
         quantity_text=known(_.quantity, tokens),
         price_text=known(price, tokens),
-        copy_number=ibis.row_number().over(
-            group_by=["date", *schema.SOURCE_COLUMNS, "broken_line"], order_by=["source_file", "source_row"]
-        ),
     )
-    quantity = _number(_.quantity_text, settings.source.decimal, "decimal(36, 18)")  # 2.00001 must not round to 2
     return table.mutate(
-        parsed_quantity=ibis.ifelse(quantity == quantity.round(0), quantity, None).cast("int64")
+        parsed_quantity=_whole(_.quantity_text, settings.source.decimal)
         if columns.quantity
         else ibis.literal(1, "int64"),
         parsed_price=_number(_.price_text, settings.source.decimal, schema.MONEY),
+        is_product=ibis.literal(True) if pattern is None else ~_.parsed_product_id.re_search(pattern).fill_null(False),
     )
 
 
@@ -167,6 +181,13 @@ def _number(text: ir.StringValue, decimal: str, type_: str) -> ir.DecimalValue:
     if decimal == ",":  # a dot may only part thousands: 2.55 is then no number, rather than 255
         text = text.re_search(COMMA_NUMBER).ifelse(text.replace(".", "").replace(",", "."), None)
     return text.try_cast(type_)
+
+
+def _whole(text: ir.StringValue, decimal: str) -> ir.IntegerValue:
+    """A whole number, however it is written: digits alone, as nearly all are, are not read as a decimal first."""
+    number = _number(text, decimal, "decimal(36, 18)")  # 2.00001 must not round to 2
+    written_otherwise = ibis.ifelse(number == number.round(0), number, None).cast("int64")
+    return text.re_search(DIGITS).ifelse(text.try_cast("int64"), written_otherwise)
 
 
 def identifier(text: ir.StringValue) -> ir.StringValue:

@@ -28,22 +28,30 @@ def filed(rows: ir.Table, settings: Settings) -> ir.Table:
     """Find the partition of each row: its day of sale if that can be true, else the day its file's other rows are under.
 
     Args:
-        rows: Has `invoiced_at` (text), `written_on` (the day the row's file was last written, after which nothing in
+        rows: Has `day_of_sale` (null if it cannot be read), `written_on` (the day the row's file was last written, after which nothing in
             it can have been sold) and `filing_day` (where rows without a usable day go).
-        settings: How the text is written, the shop's zone, and its first and last day.
+        settings: The shop's first and last day.
 
     Returns:
-        `rows` with `day_of_sale` (null if unreadable), `is_usable` and `date`.
+        `rows` with `is_usable` and `date`.
     """
     last = (
         rows.written_on if settings.end_date is None else ibis.least(rows.written_on, ibis.literal(settings.end_date))
     )
-    dated = rows.mutate(
-        day_of_sale=moment(rows.invoiced_at, settings.source.timestamp_format, settings.timezone).date(),
-        last_possible=last,
-    )
+    dated = rows.mutate(last_possible=last)
     usable = dated.day_of_sale.between(ibis.literal(settings.start_date), dated.last_possible).fill_null(False)
     return dated.mutate(is_usable=usable, date=usable.ifelse(dated.day_of_sale, dated.filing_day))
+
+
+def day_of_sale(column: ir.Value, settings: Settings) -> ir.DateValue:
+    """The shop's day of each moment in a source's column, text or typed; null where it cannot be read.
+
+    A timestamp without a zone is local time, so its date needs no reading of its text.
+    """
+    kind = column.type()
+    if kind.is_timestamp() and kind.timezone is None:
+        return column.date()
+    return moment(column.cast("string"), settings.source.timestamp_format, settings.timezone).date()
 
 
 def is_outside(day: ir.DateValue, settings: Settings) -> ir.BooleanValue:

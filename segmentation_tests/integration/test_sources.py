@@ -49,7 +49,7 @@ def raw(source: FileSource, days: list[date] | None = None) -> pd.DataFrame:
 def judged(source: FileSource) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Accepted lines and rejected rows of the whole source."""
     classified = cleaning.classify(source.rows(days_of(source)), source.settings)
-    accepted = cleaning.accepted(classified, source.settings).order_by("source_file", "source_row")
+    accepted = cleaning.accepted(classified).order_by("source_file", "source_row")
     rejected = cleaning.rejected(classified).order_by("source_file", "source_row")
     return source.engine.to_pandas(accepted), source.engine.to_pandas(rejected)
 

@@ -93,7 +93,7 @@ many = settings(
 def results_for(shop):
     def results(raw):
         classified = cleaning.classify(raw, shop)
-        accepted, rejected = cleaning.accepted(classified, shop), cleaning.rejected(classified)
+        accepted, rejected = cleaning.accepted(classified), cleaning.rejected(classified)
         profile = clean.measured(raw, accepted, rejected, [DAY], shop)
         return {
             "accepted": accepted.order_by("source_row"),

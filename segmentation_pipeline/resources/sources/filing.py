@@ -166,14 +166,17 @@ class Filing:
         table = self._engine.read_parquet_with_rows([UPath(file.parquet) for file in files])
         mapped = self._settings.source.columns.mapped()
         if files[0].is_converted:
-            columns = {name: table[name] for name in mapped}
+            delivered = {name: table[name] for name in mapped}
+            columns = delivered
             numbering = {"broken_line": table.broken_line, "source_row": table.source_row}
         else:
             places = positions(pq.read_schema(files[0].parquet).names, mapped, files[0].parquet)
-            columns = {name: self._as_text(name, table[table.columns[place]]) for name, place in places.items()}
+            delivered = {name: table[table.columns[place]] for name, place in places.items()}
+            columns = {name: self._as_text(name, column) for name, column in delivered.items()}
             numbering = {"broken_line": ibis.null("string"), "source_row": table[ROW_COLUMN] + 1}
         missing = {name: ibis.null("string") for name in schema.SOURCE_COLUMNS if name not in mapped}
-        return table.select(FILE_COLUMN, **columns, **missing, **numbering)
+        day_of_sale = dating.day_of_sale(delivered["invoiced_at"], self._settings)
+        return table.select(FILE_COLUMN, **columns, **missing, **numbering, day_of_sale=day_of_sale)
 
     def _as_text(self, name: str, column: ir.Value) -> ir.StringValue:
         """A typed column as this source would write it, so that numbers read the same way as in its csv files."""

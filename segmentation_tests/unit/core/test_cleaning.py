@@ -65,7 +65,7 @@ def judge(engine, raw_rows, shop):
     def run(*changes, settings=None) -> tuple[pd.DataFrame, pd.DataFrame]:
         settings = settings or shop()
         with engine.held(cleaning.classify(raw_rows(*changes), settings)) as classified:
-            parts = (cleaning.accepted(classified, settings), cleaning.rejected(classified))
+            parts = (cleaning.accepted(classified), cleaning.rejected(classified))
             accepted, rejected = (engine.to_pandas(part.order_by("source_file", "source_row")) for part in parts)
         return accepted.set_index("source_row", drop=False), rejected.set_index("source_row", drop=False)
 
@@ -208,7 +208,7 @@ def test_accepted_lines_are_typed_and_trimmed(judge):
 
 def test_accepted_and_rejected_rows_have_the_columns_of_their_tables(raw_rows, shop):
     classified = cleaning.classify(raw_rows({}), shop())
-    assert cleaning.accepted(classified, shop()).schema() == schema.CLEAN_TRANSACTIONS.ibis_schema
+    assert cleaning.accepted(classified).schema() == schema.CLEAN_TRANSACTIONS.ibis_schema
     assert cleaning.rejected(classified).schema() == schema.QUARANTINED_TRANSACTIONS.ibis_schema
 
 

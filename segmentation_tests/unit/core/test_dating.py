@@ -133,8 +133,9 @@ WRITTEN = date(2011, 6, 2)
 
 
 def filed(engine, settings, *texts: str | None) -> list[tuple[date | None, bool, date]]:
-    rows = dating.filed(file_rows(*((text, WRITTEN, FILING_DAY) for text in texts)), settings)
-    found = engine.to_pandas(rows.order_by("place"))
+    rows = file_rows(*((text, WRITTEN, FILING_DAY) for text in texts))
+    dated = rows.mutate(day_of_sale=dating.day_of_sale(rows.invoiced_at, settings))
+    found = engine.to_pandas(dating.filed(dated, settings).order_by("place"))
     return [
         (None if pd.isna(day) else day.date(), bool(usable), filed_under.date())
         for day, usable, filed_under in zip(found["day_of_sale"], found["is_usable"], found["date"], strict=True)

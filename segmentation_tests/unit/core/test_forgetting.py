@@ -51,8 +51,8 @@ def test_lines_cleaned_and_then_forgotten_are_those_forgotten_and_then_cleaned(e
     cleaned = cleaning.classify(raw, settings)
     cleaned_unnamed = cleaning.classify(forgetting.of_raw(raw, FORGOTTEN, settings), settings)
     pairs = [
-        (cleaning.accepted(cleaned_unnamed, settings),
-         forgetting.of_clean(cleaning.accepted(cleaned, settings), FORGOTTEN, settings)),
+        (cleaning.accepted(cleaned_unnamed),
+         forgetting.of_clean(cleaning.accepted(cleaned), FORGOTTEN, settings)),
         (cleaning.rejected(cleaned_unnamed),
          forgetting.of_raw(cleaning.rejected(cleaned), FORGOTTEN, settings)),
     ]  # fmt: skip

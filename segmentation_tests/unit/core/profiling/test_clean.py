@@ -61,7 +61,7 @@ def cleaned(raw_rows, shop):
     def run(*rows, **settings):
         raw = raw_rows(*rows)
         classified = cleaning.classify(raw, shop(**settings))
-        return raw, cleaning.accepted(classified, shop(**settings)), cleaning.rejected(classified)
+        return raw, cleaning.accepted(classified), cleaning.rejected(classified)
 
     return run
 
