@@ -88,6 +88,11 @@ class SparkDialect(PySparkCompiler):
             return self.f.anon.unix_seconds(left) - self.f.anon.unix_seconds(right)
         return super().visit_TimestampDelta(op, part=part, left=left, right=right)
 
+    def visit_ExtractSecond(self, op: ops.ExtractSecond, *, arg: sge.Expression) -> sge.Expression:
+        """Whole seconds; Spark would add the fraction."""
+        del op
+        return self.f.anon.second(arg)
+
     def visit_Strip(self, op: ops.Strip, *, arg: sge.Expression) -> sge.Expression:
         """The six blanks of ASCII, in a form that stands in SQL."""
         del op
