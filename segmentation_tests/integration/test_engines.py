@@ -336,7 +336,7 @@ def test_a_damaged_file_is_said_to_be_one_by_both(duckdb, spark, tmp_path):
 def test_without_java_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("JAVA_HOME", raising=False)
-    with pytest.raises(SparkMissing, match="needs Java 17 or 21.*default-jre-headless"):
+    with pytest.raises(SparkMissing, match=r"needs Java 17 or 21.*default-jre-headless"):
         spark_session._check_java()
 
 
