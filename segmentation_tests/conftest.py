@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
@@ -11,10 +12,15 @@ import yaml
 from pytest_postgresql.executors import PostgreSQLExecutor
 
 from segmentation_pipeline import sample_data
-from segmentation_pipeline.settings import Settings, load
+from segmentation_pipeline.resources.engines.spark import SparkEngine
+from segmentation_pipeline.settings import Settings, Spark, load
 from segmentation_tests.database import empty_database, installed_server, running_server
 
 PROJECT = Path(__file__).resolve().parent.parent
+# Small tables are quicker in few tasks.
+SPARK = Spark(
+    kind="spark", master="local[2]", options={"spark.sql.shuffle.partitions": 2, "spark.default.parallelism": 2}
+)
 ONLINE_RETAIL_YAML = PROJECT / "data" / "online_retail.yaml"
 
 
@@ -55,6 +61,17 @@ def small_shop(tmp_path_factory: pytest.TempPathFactory, configured: Callable[..
     sample_data.simulate(folder / "landing", shop)
     shipped = PROJECT / "data" / "shop.yaml"
     return load(configured(folder, shipped, start_date=shop.start_date, end_date=shop.end_date))
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> SparkEngine:
+    """Spark in this test process, two threads; without Java, tests that need it are skipped, but in CI they fail."""
+    if shutil.which("java") is None:
+        message = "no Java is installed: install your system's package, such as Debian's default-jre-headless"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return SparkEngine(SPARK, "Europe/London", tmp_path_factory.mktemp("spark"))
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,8 @@ import sys
 from collections.abc import Sequence
 from functools import cache
 from threading import Lock
-from typing import BinaryIO
+from types import ModuleType
+from typing import BinaryIO, cast
 
 import pandas as pd
 
@@ -75,6 +76,7 @@ def judge_process() -> JudgeProcess:
 
 def _answer(questions: BinaryIO, answers: BinaryIO) -> None:
     """Judge what comes until no more can come."""
+    _hide("pyspark")
     import great_expectations  # noqa: F401, what all the waiting is for
 
     gc.enable()
@@ -91,6 +93,12 @@ def _answer(questions: BinaryIO, answers: BinaryIO) -> None:
             answer = CheckCrashed(f"{question[0]} could not be judged: {type(problem).__name__}: {problem}")
         pickle.dump(answer, answers)
         answers.flush()
+
+
+def _hide(package: str) -> None:
+    """Let a package seem not to be installed: Great Expectations imports PySpark where it is, and judges pandas frames here."""
+    modules = cast("dict[str, ModuleType | None]", sys.modules)
+    modules[package] = None
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ Does not: acting on a setting. A unit is part of the name (`_days`, `_share`, `_
 
 from segmentation_pipeline.settings.alerts import Alerts
 from segmentation_pipeline.settings.archetypes import DEFAULT_ARCHETYPES, Archetype
+from segmentation_pipeline.settings.engine import DuckDB, Engine, Spark
 from segmentation_pipeline.settings.loading import (
     CONFIG_VARIABLE,
     DEFAULT_CONFIG,
@@ -19,7 +20,7 @@ from segmentation_pipeline.settings.publish import Database, Publish
 from segmentation_pipeline.settings.quality import OwnExpectation, Quality, Severity
 from segmentation_pipeline.settings.schedule import Schedule
 from segmentation_pipeline.settings.section import Section
-from segmentation_pipeline.settings.shop import Cleaning, Engine, Rfm, Settings
+from segmentation_pipeline.settings.shop import Cleaning, Rfm, Settings
 from segmentation_pipeline.settings.source import NUMBERS, Columns, Files, Postgres, Source
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "ConfigurationError",
     "Database",
     "Drift",
+    "DuckDB",
     "Engine",
     "Feature",
     "Files",
@@ -49,6 +51,7 @@ __all__ = [
     "Settings",
     "Severity",
     "Source",
+    "Spark",
     "chosen_for_one_run",
     "load",
     "load_configured",

@@ -17,6 +17,8 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsError
 
 from segmentation_pipeline.errors import PipelineError
+from segmentation_pipeline.settings.engine import DuckDB, Spark
+from segmentation_pipeline.settings.engine import kind_of as kind_of_engine
 from segmentation_pipeline.settings.model import Model
 from segmentation_pipeline.settings.shop import VARIABLE_PREFIX, Settings
 from segmentation_pipeline.settings.source import Files, Postgres, kind_of
@@ -24,7 +26,8 @@ from segmentation_pipeline.settings.source import Files, Postgres, kind_of
 CONFIG_VARIABLE = "SEGMENTATION_CONFIG"
 DEFAULT_CONFIG = Path("data/shop.yaml")
 
-_KINDS: dict[int | str, type[BaseModel]] = {"files": Files, "postgres": Postgres}
+_KINDS: dict[int | str, type[BaseModel]] = {"files": Files, "postgres": Postgres, "duckdb": DuckDB, "spark": Spark}
+_OF_SEVERAL_KINDS = {"source": kind_of, "engine": kind_of_engine}
 _USER_OF_ADDRESS = re.compile(r"//.*@")
 
 _COMMENT_OR_VARIABLE = re.compile(r"^[ \t]*#.*$|\$\{(?P<name>[A-Za-z_]\w*)(:-(?P<default>[^}]*))?\}", re.MULTILINE)
@@ -116,8 +119,10 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
         return Path(os.path.normpath(folder / Path(path).expanduser()))
 
     lake = anchored(settings.lake)
-    spill, source = settings.engine.spill_folder, settings.source
-    publish = settings.publish
+    engine, source, publish = settings.engine, settings.source, settings.publish
+    if isinstance(engine, DuckDB):
+        spill = anchored(engine.spill_folder) if engine.spill_folder else lake / ".spill"
+        engine = engine.model_copy(update={"spill_folder": spill})
     if publish and publish.exports:
         publish = publish.model_copy(update={"exports": anchored(publish.exports)})
     return settings.model_copy(
@@ -125,9 +130,7 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
             "source": source.model_copy(update={"path": str(anchored(source.path))})
             if isinstance(source, Files)
             else source,
-            "engine": settings.engine.model_copy(
-                update={"spill_folder": anchored(spill) if spill else lake / ".spill"}
-            ),
+            "engine": engine,
             "lake": lake,
             "reports": anchored(settings.reports),
             "publish": publish,
@@ -145,17 +148,21 @@ def _key(error: ErrorDetails) -> str:
 
 
 def _written(error: ErrorDetails) -> list[str]:
-    """Where a mistake is, as it is written in the file: which kind of source was read is not part of it."""
+    """Where a mistake is, as it is written in the file: which kind of a section was read is not part of it."""
     place = [str(part) for part in error["loc"]]
-    if error["type"] == "source_kind":
+    if error["type"].endswith("_kind"):
         return [*place, "kind"]
-    return [part for number, part in enumerate(place) if number != 1 or place[0] != "source" or part not in _KINDS]
+    return [
+        part
+        for number, part in enumerate(place)
+        if number != 1 or place[0] not in _OF_SEVERAL_KINDS or part not in _KINDS
+    ]
 
 
 def _wrong(error: ErrorDetails) -> str:
     """What is wrong with one key, and what is allowed."""
     kind = error["type"]
-    given = kind_of(error["input"]) if kind == "source_kind" else error["input"]
+    given = _OF_SEVERAL_KINDS[str(error["loc"][0])](error["input"]) if kind.endswith("_kind") else error["input"]
     if kind == "extra_forbidden":
         allowed = _allowed_keys(error["loc"][:-1])
         close = get_close_matches(str(error["loc"][-1]), allowed, n=1)

@@ -6,13 +6,14 @@ Belongs here: names, what is allowed, and what a wrong value is told. Does not: 
 import re
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from segmentation_pipeline.settings.alerts import Alerts
+from segmentation_pipeline.settings.engine import DuckDB, Engine
 from segmentation_pipeline.settings.model import Drift, Migration, Model
 from segmentation_pipeline.settings.publish import Publish
 from segmentation_pipeline.settings.quality import Quality
@@ -21,39 +22,6 @@ from segmentation_pipeline.settings.section import Section
 from segmentation_pipeline.settings.source import Source
 
 VARIABLE_PREFIX = "SEGMENTATION_"
-MEMORY_UNITS = {"KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
-MEMORY = rf"(\d+(?:\.\d+)?) ?({'|'.join(MEMORY_UNITS)})"
-# Of a raw line while it is cleaned: its text, what was read from it, and its place in the search for copies.
-BYTES_PER_ROW = 1_000
-LEAST_MEMORY_BYTES = 64e6
-
-
-class Engine(Section):
-    """The embedded query engine and what it may use."""
-
-    kind: Literal["duckdb"] = "duckdb"
-    """Which engine."""
-    memory_limit: str = "1GB"
-    """Memory the engine may use before it spills."""
-    threads: Annotated[int, Field(ge=1)] = 2
-    """Threads the engine may use."""
-    spill_folder: Path | None = Field(
-        None, description="Where the engine puts what does not fit; <lake>/.spill if unset."
-    )
-
-    @field_validator("memory_limit")
-    @classmethod
-    def _enough(cls, value: str) -> str:
-        found = re.fullmatch(MEMORY, value)
-        if found is None or float(found.group(1)) * MEMORY_UNITS[found.group(2)] < LEAST_MEMORY_BYTES:
-            raise ValueError("give a number and a unit, such as 800MB or 2GB, and at least 64MB")
-        return value
-
-    @property
-    def rows_at_once(self) -> int:
-        """Transaction lines that the engine is given to work on at once: what its memory holds, windows and all."""
-        number, unit = re.findall(MEMORY, self.memory_limit)[0]
-        return int(float(number) * MEMORY_UNITS[unit] / BYTES_PER_ROW)
 
 
 class Cleaning(Section):
@@ -121,7 +89,7 @@ class Settings(BaseSettings):
     """Folder of the tables."""
     reports: Path = Path("reports")
     """Folder of the reports."""
-    engine: Engine = Engine()
+    engine: Engine = DuckDB()
     cleaning: Cleaning = Cleaning()
     rfm: Rfm = Rfm()
     model: Model = Model()

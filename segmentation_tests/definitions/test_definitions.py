@@ -1,5 +1,6 @@
 """The code location: what a data engineer finds in the UI before anything has run."""
 
+import os
 import subprocess
 import sys
 from datetime import UTC, date, datetime
@@ -11,6 +12,7 @@ from segmentation_pipeline.build import build_definitions
 from segmentation_pipeline.core import schema
 from segmentation_pipeline.core.schema import publishing
 from segmentation_pipeline.settings import Publish, Settings
+from segmentation_tests.conftest import PROJECT
 
 GROUPS = {
     "ingestion": {"raw_transactions"},
@@ -140,13 +142,16 @@ def test_the_nightly_job_leaves_the_model_alone_and_the_refit_job_touches_nothin
     assert assets_of("nightly_refresh") == set().union(*GROUPS.values()) - GROUPS["model"]
 
 
-def test_loading_the_definitions_imports_nothing_heavy(small_shop):
+@pytest.mark.parametrize("engine", ["duckdb", "spark"])
+def test_loading_the_definitions_imports_nothing_heavy(engine, tmp_path, configured):
+    config = configured(tmp_path, PROJECT / "data" / "shop.yaml", engine={"kind": engine})
     probe = (
-        "import sys, segmentation_pipeline.build; "
+        "import sys, segmentation_pipeline.definitions; "
         "heavy = ('sklearn', 'matplotlib', 'great_expectations', 'pyspark', 'scipy', 'adbc_driver_manager'); "
         "print([name for name in heavy if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    environment = {**os.environ, "SEGMENTATION_CONFIG": str(config)}
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout.strip() == "[]"
 
 

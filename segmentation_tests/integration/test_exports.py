@@ -17,7 +17,7 @@ from segmentation_pipeline.resources.engines.duckdb import DuckDBEngine
 from segmentation_pipeline.resources.lake import Lake
 from segmentation_pipeline.resources.publishing import spreadsheets
 from segmentation_pipeline.resources.publishing.exports import ExportFolder
-from segmentation_pipeline.settings import Engine
+from segmentation_pipeline.settings import DuckDB
 
 MONDAY, TUESDAY, WEDNESDAY = (date(2025, 7, number) for number in (7, 8, 9))
 NAMES = {0: "Net zero", 1: "Best", 2: 'Loyal, "big"'}
@@ -28,7 +28,7 @@ class Shop:
     """A lake with snapshots by hand, and its export folder."""
 
     def __init__(self, folder) -> None:
-        self.lake = Lake(UPath(folder / "lake"), DuckDBEngine(Engine(), "Europe/London"))
+        self.lake = Lake(UPath(folder / "lake"), DuckDBEngine(DuckDB(), "Europe/London"))
         self.exports = ExportFolder(UPath(folder / "exports"), self.lake)
 
     def scored(self, day: date, customers: dict[str, int], digest: str = "a") -> None:

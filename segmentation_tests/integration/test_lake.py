@@ -15,14 +15,14 @@ from segmentation_pipeline.core import schema
 from segmentation_pipeline.resources import parquet
 from segmentation_pipeline.resources.engines.duckdb import DuckDBEngine
 from segmentation_pipeline.resources.lake import Lake, MissingPartitions, in_ranges
-from segmentation_pipeline.settings import Engine
+from segmentation_pipeline.settings import DuckDB
 
 DAYS = [date(2025, 7, 1), date(2025, 7, 2), date(2025, 7, 3)]
 
 
 @pytest.fixture
 def lake(tmp_path) -> Lake:
-    return Lake(UPath(tmp_path / "lake"), DuckDBEngine(Engine(), "Europe/London"))
+    return Lake(UPath(tmp_path / "lake"), DuckDBEngine(DuckDB(), "Europe/London"))
 
 
 def orders(days: list[date], amount: float = 1.5):

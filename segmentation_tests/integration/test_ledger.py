@@ -11,7 +11,7 @@ from upath import UPath
 from segmentation_pipeline.core import schema
 from segmentation_pipeline.resources.engines.duckdb import DuckDBEngine
 from segmentation_pipeline.resources.ledger import QualityLedger
-from segmentation_pipeline.settings import Engine
+from segmentation_pipeline.settings import DuckDB
 
 JULY = [date(2025, 7, day) for day in range(1, 6)]
 GIVEN = [name for name in schema.QUALITY_RESULTS.names if name not in {"run_id", "evaluated_at"}]
@@ -24,7 +24,7 @@ def folder(tmp_path) -> UPath:
 
 @pytest.fixture
 def ledger(folder) -> QualityLedger:
-    return QualityLedger(folder, DuckDBEngine(Engine(), "Europe/London"))
+    return QualityLedger(folder, DuckDBEngine(DuckDB(), "Europe/London"))
 
 
 def verdicts(stage: str, passed: dict[date, bool | None], expectation: str = "rows_reconcile") -> pd.DataFrame:

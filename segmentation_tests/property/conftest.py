@@ -11,14 +11,14 @@ import pytest
 
 from segmentation_pipeline.core.schema import Table
 from segmentation_pipeline.resources.engines.duckdb import DuckDBEngine
-from segmentation_pipeline.settings import Engine
+from segmentation_pipeline.settings import DuckDB
 
 Run = Callable[..., list[pd.DataFrame]]
 
 
 @pytest.fixture(scope="session")
 def engine() -> DuckDBEngine:
-    return DuckDBEngine(Engine(), "Europe/London")
+    return DuckDBEngine(DuckDB(), "Europe/London")
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ from upath import UPath
 from segmentation_pipeline.core import schema
 from segmentation_pipeline.resources import parquet
 from segmentation_pipeline.resources.engines.engine import FILE_COLUMN, OfDay, UnreadableFile
-from segmentation_pipeline.settings import Engine as EngineSettings
+from segmentation_pipeline.settings import DuckDB as EngineSettings
 
 # The day such an expression is compiled for, far from any day of a shop, and how dates look in what comes out.
 STAND_IN = date(8000, 1, 1)

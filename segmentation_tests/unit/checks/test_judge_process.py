@@ -43,6 +43,17 @@ def test_a_process_that_was_killed_is_a_crash_that_says_so_and_the_next_question
     assert len(process.judge("rfm_features", [FEW_ROWS], FRAME)) == 1
 
 
+def test_it_loads_great_expectations_without_pyspark_though_that_is_installed():
+    program = (
+        "import sys, importlib.util; assert importlib.util.find_spec('pyspark'); "
+        "from segmentation_pipeline.checks.judge_process import main; main(); "
+        "loaded = [name for name, module in sys.modules.items() if module]; "
+        "print('great_expectations' in loaded, any(name.startswith('pyspark') for name in loaded))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], input="", capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines()[-1] == "True False"
+
+
 def test_it_ends_with_the_process_that_started_it_however_that_one_ends():
     program = (
         "import os, signal; from segmentation_pipeline.checks.judge_process import JudgeProcess; judge = JudgeProcess();"

@@ -11,7 +11,7 @@ import pytest
 
 from segmentation_pipeline.core import schema
 from segmentation_pipeline.resources.engines.duckdb import DuckDBEngine
-from segmentation_pipeline.settings import Columns, Engine, Files, Settings
+from segmentation_pipeline.settings import Columns, DuckDB, Files, Settings
 
 EVERY_COLUMN = {name: name for name in schema.SOURCE_COLUMNS if name != "amount"}
 A_GOOD_ROW = {
@@ -31,7 +31,7 @@ A_GOOD_ROW = {
 @pytest.fixture(scope="session")
 def engine() -> DuckDBEngine:
     """One for the whole session, in London."""
-    return DuckDBEngine(Engine(), "Europe/London")
+    return DuckDBEngine(DuckDB(), "Europe/London")
 
 
 @pytest.fixture(scope="session")

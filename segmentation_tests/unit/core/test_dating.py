@@ -9,7 +9,7 @@ import pytest
 
 from segmentation_pipeline.core import dating
 from segmentation_pipeline.resources.engines.duckdb import DuckDBEngine
-from segmentation_pipeline.settings import Engine
+from segmentation_pipeline.settings import DuckDB
 
 LONDON = ZoneInfo("Europe/London")
 
@@ -70,7 +70,7 @@ def test_the_day_is_the_shops_whatever_zone_the_text_gives(moments):
 
 def test_the_session_decides_what_local_time_is(moments):
     zone = "America/New_York"
-    utc, days = moments(["2011-06-01 23:30:00", "2011-06-02T03:30:00Z"], None, DuckDBEngine(Engine(), zone), zone)
+    utc, days = moments(["2011-06-01 23:30:00", "2011-06-02T03:30:00Z"], None, DuckDBEngine(DuckDB(), zone), zone)
     assert utc == [datetime(2011, 6, 2, 3, 30, tzinfo=UTC)] * 2
     assert days == [date(2011, 6, 1)] * 2
 
