@@ -135,6 +135,7 @@ class Gate:
             CheckCrashed: An expectation could not be evaluated; nothing is let through.
         """
         self._judge.start()
+        read_before = self._lake.engine.bytes_read
         with ExitStack() as stack:
             stack.enter_context(self._lake.exclusively(f"run {context.run.run_id}", context.log.info))
             staged = self._staged(stage, days, recipe, stack)
@@ -147,7 +148,8 @@ class Gate:
             kept = profiles.records(measured) if stage.is_by_day else {}
             for asset, each in staged.items():
                 self._lake.publish(each, self._freshness.made_from(asset, good), kept if asset == stage.asset else None)
-        yield from self._materialized(context, list(staged.values()), good, is_whole=not held_back)
+        read = {} if read_before is None else {"bytes_read": (self._lake.engine.bytes_read or 0) - read_before}
+        yield from self._materialized(context, list(staged.values()), good, read, is_whole=not held_back)
         for verdict, rows in zip(verdicts, samples, strict=True):
             yield results.check_result(stage.asset, verdict, rows)
         if held_back:
@@ -252,12 +254,20 @@ class Gate:
         return {"preview": metadata.table_preview(rows, PREVIEW_ROWS), "file": dg.MetadataValue.path(str(file))}
 
     def _materialized(
-        self, context: dg.AssetExecutionContext, staged: Sequence[Staged], good: Sequence[date], is_whole: bool
+        self,
+        context: dg.AssetExecutionContext,
+        staged: Sequence[Staged],
+        good: Sequence[date],
+        read: Mapping[str, int],
+        is_whole: bool,
     ) -> Iterator[dg.MaterializeResult]:
-        """Record the published days: as results of the asset, or, where some are held back, one by one."""
-        for each in staged if good else ():
+        """Record the published days: as results of the asset, or, where some are held back, one by one.
+
+        What was read to make and to measure tables that are made together is told with the first.
+        """
+        for place, each in enumerate(staged if good else ()):
             key = dg.AssetKey(each.layout.asset)
-            shown = self._preview(each, good)
+            shown = self._preview(each, good) | (read if place == 0 else {})
             counts = {day: {"dagster/partition_row_count": each.rows(day)} for day in good}
             if is_whole:
                 for day, count in counts.items():

@@ -4,6 +4,7 @@ Belongs here: limits, the session's time zone, running expressions, streaming th
 Does not: where files belong and when they become visible (lake.py), expressions (core/).
 """
 
+import json
 import re
 import uuid
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -43,15 +44,24 @@ class DuckDBEngine:
     def __init__(self, settings: EngineSettings, timezone: str) -> None:
         self._settings = settings
         self._timezone = timezone
+        self._bytes_read = 0
 
     @cached_property
     def connection(self) -> Backend:
         """The open Ibis connection."""
-        spill = str(self._settings.spill_folder) if self._settings.spill_folder else None
-        limits = {"memory_limit": self._settings.memory_limit, "threads": self._settings.threads}
-        connection = ibis.duckdb.connect(**limits, **({"temp_directory": spill} if spill else {}))
+        limits: dict[str, str | int] = {"memory_limit": self._settings.memory_limit, "threads": self._settings.threads}
+        if spill := self._settings.spill_folder:
+            spill.parent.mkdir(parents=True, exist_ok=True)  # DuckDB makes the folder when it spills, not those above it
+            limits["temp_directory"] = str(spill)
+        connection = ibis.duckdb.connect(**limits)
         connection.raw_sql(f"SET TimeZone = '{self._timezone}'")
+        connection.raw_sql("PRAGMA enable_profiling = 'no_output'")  # it then tells how much a query has read
         return connection
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes of files that queries have read so far."""
+        return self._bytes_read
 
     def read_parquet(self, paths: Sequence[UPath]) -> ir.Table:
         """The rows of files that share one schema; nothing is read before it is asked for."""
@@ -70,9 +80,11 @@ class DuckDBEngine:
             UnreadableFile: A file that it reads is damaged.
         """
         try:
-            return self.connection.to_pandas(table)
+            found = self.connection.to_pandas(table)
         except (duckdb.IOException, duckdb.InvalidInputException) as problem:
             raise UnreadableFile(str(problem)) from problem
+        self._count_bytes()
+        return found
 
     @contextmanager
     def batches(self, table: ir.Table) -> Iterator[pa.RecordBatchReader]:
@@ -80,12 +92,14 @@ class DuckDBEngine:
         relation = self.connection.con.sql(self._sql(table, ()))
         with relation.to_arrow_reader(parquet.ROWS_PER_GROUP) as reader:
             yield reader
+        self._count_bytes()
 
     @contextmanager
     def held(self, table: ir.Table) -> Iterator[ir.Table]:
         """Run an expression once and hold its rows, in memory or the spill folder, while several others read them."""
         name = f"held_{uuid.uuid4().hex}"
         self.connection.raw_sql(f"CREATE TEMP TABLE {name} AS {self._sql(table, ())}")
+        self._count_bytes()
         try:
             yield self.connection.table(name)
         finally:
@@ -116,7 +130,9 @@ class DuckDBEngine:
     def each_day_to_pandas(self, of_day: OfDay, days: Sequence[date]) -> Iterator[tuple[date, pd.DataFrame]]:
         """Run an expression for each day, whose result is small."""
         for day, sql in zip(days, self._each_day(of_day, (), days), strict=True):
-            yield day, self.connection.con.sql(sql).to_arrow_table().to_pandas()
+            found = self.connection.con.sql(sql).to_arrow_table().to_pandas()
+            self._count_bytes()
+            yield day, found
 
     def _each_day(self, of_day: OfDay, key: Sequence[str], days: Sequence[date]) -> list[str]:
         """An expression as SQL for each day. It is compiled once, which takes longer than to run it on a small shop."""
@@ -132,6 +148,11 @@ class DuckDBEngine:
         for sql in queries:
             with closing(self.connection.con.sql(sql).to_arrow_reader(parquet.ROWS_PER_GROUP)) as reader:
                 yield from reader
+            self._count_bytes()
+
+    def _count_bytes(self) -> None:
+        """Add what the query that ran last has read."""
+        self._bytes_read += json.loads(self.connection.con.get_profiling_information())["io"]["total_bytes_read"]
 
     def _sql(self, table: ir.Table, key: Sequence[str]) -> str:
         ordered = table.order_by(*key) if key else table

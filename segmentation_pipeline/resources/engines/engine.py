@@ -33,6 +33,10 @@ class Engine(Protocol):
     In its session a timestamp without a zone is local time, and the date of a moment is the shop's day.
     """
 
+    @property
+    def bytes_read(self) -> int | None:
+        """Bytes of files that expressions have read so far; None where the engine does not tell."""
+
     def read_parquet(self, paths: Sequence[UPath]) -> ir.Table:
         """The rows of files that share one schema; nothing is read before it is asked for."""
 

@@ -69,6 +69,14 @@ class SparkEngine:
         session.conf.set("spark.sql.session.timeZone", self._timezone)
         return backend
 
+    @property
+    def bytes_read(self) -> int | None:
+        """Bytes of files that the executors have read so far; None behind Spark Connect, which does not tell."""
+        if self._settings.connect:
+            return None
+        executors = self.connection.spark_context._jsc.sc().statusStore().executorList(False)
+        return sum(int(executors.apply(place).totalInputBytes()) for place in range(executors.size()))
+
     def read_parquet(self, paths: Sequence[UPath]) -> ir.Table:
         """The rows of files that share one schema; nothing is read before it is asked for."""
         return self.connection.parquet([str(path) for path in paths])
