@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
-import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 from ibis import _

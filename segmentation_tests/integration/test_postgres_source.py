@@ -51,9 +51,11 @@ def delivery(tmp_path_factory) -> tuple[Path, sample_data.Shop]:
 def judged(settings: Settings) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Accepted lines without where they came from, in an order of their own, and rejected rows by reason."""
     source = source_of(settings)
-    classified = cleaning.classify(source.rows(days_of(settings)), settings)
-    accepted = source.engine.to_pandas(cleaning.accepted(classified).drop("source_file", "source_row"))
-    rejected = source.engine.to_pandas(cleaning.rejected(classified))
+    raw = source.rows(days_of(settings))
+    failing = cleaning.rejected(raw, settings)
+    passing = cleaning.accepted(raw, failing, settings)
+    accepted = source.engine.to_pandas(passing.drop("source_file", "source_row"))
+    rejected = source.engine.to_pandas(failing)
     return accepted.sort_values(list(accepted), ignore_index=True), rejected["reason"].value_counts().sort_index()
 
 
@@ -136,7 +138,8 @@ def test_a_moment_of_any_type_is_filed_under_its_day_in_the_shops_zone_when_cloc
         f"I{number}": each.astimezone(LONDON).date().isoformat() for number, each in enumerate(moments)
     }
     assert set(found["source_file"]) == {f"public.lines/{day}" for day in found["date"].astype(str).str[:10]}
-    whole = cleaning.accepted(cleaning.classify(source.rows(days_of(source.settings)), source.settings))
+    rows = source.rows(days_of(source.settings))
+    whole = cleaning.accepted(rows, cleaning.rejected(rows, source.settings), source.settings)
     if moment == "timestamptz":
         exact = source.engine.to_pandas(whole).set_index("invoice_id")["invoiced_at"].dt.tz_convert("UTC")
         assert [exact[f"I{number}"] for number in range(len(moments))] == moments

@@ -48,10 +48,11 @@ def raw(source: FileSource, days: list[date] | None = None) -> pd.DataFrame:
 
 def judged(source: FileSource) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Accepted lines and rejected rows of the whole source."""
-    classified = cleaning.classify(source.rows(days_of(source)), source.settings)
-    accepted = cleaning.accepted(classified).order_by("source_file", "source_row")
-    rejected = cleaning.rejected(classified).order_by("source_file", "source_row")
-    return source.engine.to_pandas(accepted), source.engine.to_pandas(rejected)
+    raw = source.rows(days_of(source))
+    rejected = cleaning.rejected(raw, source.settings)
+    accepted = cleaning.accepted(raw, rejected, source.settings)
+    ordered = [table.order_by("source_file", "source_row") for table in (accepted, rejected)]
+    return source.engine.to_pandas(ordered[0]), source.engine.to_pandas(ordered[1])
 
 
 def test_a_comma_file_gives_every_cell_as_it_is_written(tmp_path):

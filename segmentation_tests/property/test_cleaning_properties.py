@@ -92,8 +92,8 @@ many = settings(
 
 def results_for(shop):
     def results(raw):
-        classified = cleaning.classify(raw, shop)
-        accepted, rejected = cleaning.accepted(classified), cleaning.rejected(classified)
+        rejected = cleaning.rejected(raw, shop)
+        accepted = cleaning.accepted(raw, rejected, shop)
         profile = clean.measured(raw, accepted, rejected, [DAY], shop)
         return {
             "accepted": accepted.order_by("source_row"),

@@ -51,7 +51,9 @@ class DuckDBEngine:
         """The open Ibis connection."""
         limits: dict[str, str | int] = {"memory_limit": self._settings.memory_limit, "threads": self._settings.threads}
         if spill := self._settings.spill_folder:
-            spill.parent.mkdir(parents=True, exist_ok=True)  # DuckDB makes the folder when it spills, not those above it
+            spill.parent.mkdir(
+                parents=True, exist_ok=True
+            )  # DuckDB makes the folder when it spills, not those above it
             limits["temp_directory"] = str(spill)
         connection = ibis.duckdb.connect(**limits)
         connection.raw_sql(f"SET TimeZone = '{self._timezone}'")

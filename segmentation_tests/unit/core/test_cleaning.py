@@ -64,8 +64,9 @@ def judge(engine, raw_rows, shop):
 
     def run(*changes, settings=None) -> tuple[pd.DataFrame, pd.DataFrame]:
         settings = settings or shop()
-        with engine.held(cleaning.classify(raw_rows(*changes), settings)) as classified:
-            parts = (cleaning.accepted(classified), cleaning.rejected(classified))
+        raw = raw_rows(*changes)
+        with engine.held(cleaning.rejected(raw, settings)) as failing:
+            parts = (cleaning.accepted(raw, failing, settings), failing)
             accepted, rejected = (engine.to_pandas(part.order_by("source_file", "source_row")) for part in parts)
         return accepted.set_index("source_row", drop=False), rejected.set_index("source_row", drop=False)
 
@@ -207,9 +208,10 @@ def test_accepted_lines_are_typed_and_trimmed(judge):
 
 
 def test_accepted_and_rejected_rows_have_the_columns_of_their_tables(raw_rows, shop):
-    classified = cleaning.classify(raw_rows({}), shop())
-    assert cleaning.accepted(classified).schema() == schema.CLEAN_TRANSACTIONS.ibis_schema
-    assert cleaning.rejected(classified).schema() == schema.QUARANTINED_TRANSACTIONS.ibis_schema
+    raw = raw_rows({})
+    rejected = cleaning.rejected(raw, shop())
+    assert cleaning.accepted(raw, rejected, shop()).schema() == schema.CLEAN_TRANSACTIONS.ibis_schema
+    assert rejected.schema() == schema.QUARANTINED_TRANSACTIONS.ibis_schema
 
 
 def test_rejected_rows_stay_as_they_came(judge):

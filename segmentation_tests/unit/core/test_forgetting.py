@@ -48,13 +48,12 @@ def rows_of_all_kinds(columns: dict[str, str]) -> list[dict[str, object]]:
 def test_lines_cleaned_and_then_forgotten_are_those_forgotten_and_then_cleaned(engine, table_of, shop, columns):
     settings = shop(columns)
     raw = table_of(schema.RAW_TRANSACTIONS, rows_of_all_kinds(columns))
-    cleaned = cleaning.classify(raw, settings)
-    cleaned_unnamed = cleaning.classify(forgetting.of_raw(raw, FORGOTTEN, settings), settings)
+    unnamed = forgetting.of_raw(raw, FORGOTTEN, settings)
+    rejected, rejected_unnamed = (cleaning.rejected(rows, settings) for rows in (raw, unnamed))
     pairs = [
-        (cleaning.accepted(cleaned_unnamed),
-         forgetting.of_clean(cleaning.accepted(cleaned), FORGOTTEN, settings)),
-        (cleaning.rejected(cleaned_unnamed),
-         forgetting.of_raw(cleaning.rejected(cleaned), FORGOTTEN, settings)),
+        (cleaning.accepted(unnamed, rejected_unnamed, settings),
+         forgetting.of_clean(cleaning.accepted(raw, rejected, settings), FORGOTTEN, settings)),
+        (rejected_unnamed, forgetting.of_raw(rejected, FORGOTTEN, settings)),
     ]  # fmt: skip
     for found, expected in pairs:
         frames = [engine.to_pandas(table.order_by("source_row")) for table in (found, expected)]

@@ -60,8 +60,8 @@ def cleaned(raw_rows, shop):
 
     def run(*rows, **settings):
         raw = raw_rows(*rows)
-        classified = cleaning.classify(raw, shop(**settings))
-        return raw, cleaning.accepted(classified), cleaning.rejected(classified)
+        rejected = cleaning.rejected(raw, shop(**settings))
+        return raw, cleaning.accepted(raw, rejected, shop(**settings)), rejected
 
     return run
 
