@@ -7,7 +7,7 @@ CONFIG ?= data/shop.yaml
 
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
 
-.PHONY: run ui test lint format docs screenshots constraints clean
+.PHONY: run ui test bench lint format docs screenshots constraints clean
 
 run: $(READY)  ## simulate a small messy shop if data/landing is empty, and run everything to its latest day
 	@ls data/landing/* >/dev/null 2>&1 || $(BIN)/segmentation simulate
@@ -18,6 +18,9 @@ ui: $(READY)  ## open the Dagster UI on http://127.0.0.1:3000
 
 test: $(READY)  ## run every test
 	@$(BIN)/pytest -n auto
+
+bench: $(READY)  ## time the pipeline beside pandas and beside SQL by hand; options in BENCH, see docs/performance.md
+	@$(BIN)/python segmentation_tests/benchmarks/bench.py $(BENCH)
 
 lint: $(READY)  ## style, types and the direction of imports
 	@$(BIN)/ruff check .

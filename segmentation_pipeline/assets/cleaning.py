@@ -34,8 +34,8 @@ def clean_transactions_and_quarantine(
     raw_transactions: ir.Table, engine: dg.ResourceParam[Engine], settings: dg.ResourceParam[Settings]
 ) -> Iterator[Mapping[str, ir.Table]]:
     """Judge every raw row once, and part the accepted from the rejected ones."""
-    with engine.held(cleaning.classify(raw_transactions, settings)) as classified:
+    with engine.held(cleaning.rejected(raw_transactions, settings)) as rejected:
         yield {
-            "clean_transactions": cleaning.accepted(classified),
-            "quarantined_transactions": cleaning.rejected(classified),
+            "clean_transactions": cleaning.accepted(raw_transactions, rejected, settings),
+            "quarantined_transactions": rejected,
         }

@@ -86,11 +86,9 @@ def classify(raw: ir.Table, settings: Settings) -> ir.Table:
     fails = [rule.fails(judged, settings.cleaning).fill_null(False) for rule in RULES]
     reasons = [failed.ifelse(rule.reason, ibis.null("string")) for failed, rule in zip(fails, RULES, strict=True)]
     failed_rules = ibis.array(reasons).filter(lambda reason: reason.notnull())
-    classified = judged.mutate(  # only for the few rows that fail at all are the rules listed
+    return judged.mutate(  # only for the few rows that fail at all are the rules listed
         failed_rules=reduce(or_, fails).ifelse(failed_rules, ibis.null("array<string>"))
     ).mutate(reason=_.failed_rules[0])
-    kept = ("price_is_per_item", "is_product", "failed_rules", "reason")
-    return classified.select(*raw.columns, ibis.selectors.startswith("parsed_"), *kept)
 
 
 def copies(raw: ir.Table) -> ir.Table:
@@ -107,28 +105,36 @@ def copies(raw: ir.Table) -> ir.Table:
     return numbered.filter(_.copy_number > 0).select("source_file", "source_row").distinct()
 
 
-def accepted(classified: ir.Table) -> ir.Table:
-    """The accepted lines of `classify`, typed, as `schema.CLEAN_TRANSACTIONS`."""
-    lines = classified.filter(_.reason.isnull()).mutate(
+def rejected(raw: ir.Table, settings: Settings) -> ir.Table:
+    """The rows of `classify` that fail a rule, as they came, as `schema.QUARANTINED_TRANSACTIONS`."""
+    failing = classify(raw, settings).filter(_.reason.notnull())
+    return schema.QUARANTINED_TRANSACTIONS.conform(failing.mutate(amount_at_stake=line_amount(failing)))
+
+
+def accepted(raw: ir.Table, quarantined: ir.Table, settings: Settings) -> ir.Table:
+    """All other rows, typed, as `schema.CLEAN_TRANSACTIONS`.
+
+    Args:
+        raw: As for `rejected`.
+        quarantined: What came of it, held by the engine: these rows are few, and so the others stream through.
+        settings: Likewise.
+    """
+    read = parsed(raw.anti_join(quarantined, ["source_file", "source_row"]), settings)
+    pattern = settings.cleaning.non_product_pattern
+    lines = read.mutate(
         customer_id=_.parsed_customer_id,
-        product_id=_.parsed_product_id,
-        description=_.parsed_description,
-        country=_.parsed_country,
+        product_id=_.product_id.strip().nullif(""),
+        description=_.description.strip().nullif(""),
+        country=_.country.strip().nullif(""),
         invoiced_at=_.parsed_at,
-        **_signed(classified),
+        **_signed(read),
     )
+    is_product = ibis.literal(True) if pattern is None else ~_.product_id.re_search(pattern).fill_null(False)
     return schema.CLEAN_TRANSACTIONS.conform(
         lines.mutate(
             invoice_id=_.parsed_invoice_id.coalesce(made_up_invoice(lines, lines.customer_id)),
-            line_kind=ibis.cases((~_.is_product, "adjustment"), (_.quantity < 0, "return"), else_="sale"),
+            line_kind=ibis.cases((~is_product, "adjustment"), (_.quantity < 0, "return"), else_="sale"),
         )
-    )
-
-
-def rejected(classified: ir.Table) -> ir.Table:
-    """The rejected rows of `classify`, as they came, as `schema.QUARANTINED_TRANSACTIONS`."""
-    return schema.QUARANTINED_TRANSACTIONS.conform(
-        classified.filter(_.reason.notnull()).mutate(amount_at_stake=line_amount(classified))
     )
 
 
@@ -159,7 +165,6 @@ def parsed(raw: ir.Table, settings: Settings) -> ir.Table:
         price_is_per_item=ibis.literal(columns.unit_price is not None),
         parsed_invoice_id=identifier(known(_.invoice_id, tokens)),
         parsed_customer_id=customer(_.customer_id, tokens),
-        **{f"parsed_{name}": _[name].strip().nullif("") for name in ("product_id", "description", "country")},
         quantity_text=known(_.quantity, tokens),
         price_text=known(price, tokens),
     )
@@ -168,7 +173,6 @@ def parsed(raw: ir.Table, settings: Settings) -> ir.Table:
         if columns.quantity
         else ibis.literal(1, "int64"),
         parsed_price=_number(_.price_text, settings.source.decimal, schema.MONEY),
-        is_product=ibis.literal(True) if pattern is None else ~_.parsed_product_id.re_search(pattern).fill_null(False),
     )
 
 
