@@ -60,9 +60,10 @@ class Made:
         days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
         made = cls(engine, Lake(UPath(folder / "lake"), engine), settings, days)
         made.keep(schema.RAW_TRANSACTIONS, source.rows(days), days)
-        with engine.held(cleaning.classify(made.read(schema.RAW_TRANSACTIONS), settings)) as classified:
-            made.keep(schema.CLEAN_TRANSACTIONS, cleaning.accepted(classified), days)
-            made.keep(schema.QUARANTINED_TRANSACTIONS, cleaning.rejected(classified), days)
+        raw = made.read(schema.RAW_TRANSACTIONS)
+        with engine.held(cleaning.rejected(raw, settings)) as rejected:
+            made.keep(schema.CLEAN_TRANSACTIONS, cleaning.accepted(raw, rejected, settings), days)
+            made.keep(schema.QUARANTINED_TRANSACTIONS, rejected, days)
         lines, window = made.read(schema.CLEAN_TRANSACTIONS), settings.rfm.return_window_days
         made.keep(schema.CUSTOMER_ORDERS, orders.customer_orders(lines), days)
         made.keep(schema.CUSTOMER_RETURNS, returns.customer_returns(lines, window, "items", first, last), days)

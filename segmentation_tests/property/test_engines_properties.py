@@ -82,8 +82,8 @@ def raw_tables() -> tuple[ibis.Table, list]:
 
 def test_what_cleaning_makes_of_messy_rows_and_what_is_measured_of_it(engine, spark):
     rows, days = raw_tables()
-    classified = cleaning.classify(rows, SHOP)
-    accepted, rejected = cleaning.accepted(classified), cleaning.rejected(classified)
+    rejected = cleaning.rejected(rows, SHOP)
+    accepted = cleaning.accepted(rows, rejected, SHOP)
     key = ["date", "source_file", "source_row"]
     for table in (accepted, rejected):
         assert_same_rows(lambda _engine, table=table: table, engine, spark, key)
