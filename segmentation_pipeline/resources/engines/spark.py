@@ -195,6 +195,8 @@ class SparkEngine:
         try:
             with self.connection.frame(table) as frame:
                 yield frame
+        except pa.ArrowInvalid as problem:
+            raise UnreadableFile(str(problem)) from problem
         except PySparkException as problem:
             if _is_about_a_file(problem):
                 raise UnreadableFile(str(problem).split("\n")[0]) from problem

@@ -9,6 +9,7 @@ Importing this module imports PySpark, which takes seconds: it is imported when 
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import reduce
 from pathlib import Path
 
 import ibis
@@ -32,6 +33,9 @@ Backend.register_options()  # Ibis does so for the backends that it loads by nam
 
 # A path as Spark tells it is an address: `file:/a%20b`. Its decoder is one of forms, for which `+` is a blank.
 PATH = "regexp_replace(url_decode(replace(_metadata.file_path, '+', '%2B')), '^file:/*', '/')"
+
+# Signs that make a name a pattern.
+PATTERN = set("{}[]*?\\")
 
 
 class ParquetFiles(ops.DatabaseTable):
@@ -105,13 +109,21 @@ class SparkBackend(Backend):
             rows = op.data.to_pyarrow(op.schema)
             frame = self._session.createDataFrame(rows, schema=_sparks(rows.schema))
         else:
-            reader = self._session.read.option("__globPaths__", "false")  # names may have brackets in them
-            known = _sparks(pq.read_schema(op.paths[0]))
-            reader = reader.schema(known) if known else reader
-            frame = reader.parquet(*map(self.address, op.paths))
-        if isinstance(op, NumberedParquetFiles):
-            frame = frame.selectExpr("*", f"{PATH} AS {FILE_COLUMN}", f"_metadata.row_index AS {ROW_COLUMN}")
+            frame = self._of_files(op)
         frame.createOrReplaceTempView(op.name)
+
+    def _of_files(self, op: ParquetFiles) -> DataFrame:
+        """The rows of files. One whose name is a pattern for Spark is read alone: beside it, others would be read twice."""
+        known = _sparks(pq.read_schema(op.paths[0]))
+        reader = self._session.read.schema(known) if known else self._session.read
+        plain = [path for path in op.paths if not PATTERN & set(path)]
+        frames = [reader.parquet(*map(self.address, plain))] if plain else []
+        literal = reader.option("__globPaths__", "false")
+        frames += [literal.parquet(self.address(path)) for path in op.paths if PATTERN & set(path)]
+        if isinstance(op, NumberedParquetFiles):
+            added = f"{PATH} AS {FILE_COLUMN}", f"_metadata.row_index AS {ROW_COLUMN}"
+            frames = [frame.selectExpr("*", *added) for frame in frames]
+        return reduce(lambda one, other: one.unionAll(other), frames)
 
 
 def _sparks(columns: pa.Schema) -> StructType | None:

@@ -6,9 +6,11 @@ Does not: running expressions (spark.py), the meaning of operations (spark_diale
 
 import os
 import shutil
+import socket
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from segmentation_pipeline.errors import PipelineError, TransientFault
 from segmentation_pipeline.settings import Spark
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 LOGGING = Path(__file__).with_name("log4j2.properties")
 JAVA_OPTIONS = "spark.driver.extraJavaOptions"
+CONNECT_PORT = 15002
+SECONDS_TO_ANSWER = 10
 
 # Of the Java process of the driver: they count only when it starts.
 _AT_START = {"spark.app.name": "segmentation", "spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false"}
@@ -66,6 +70,7 @@ def open_session(settings: Spark, timezone: str) -> "SparkSession":
     builder = SparkSession.builder
     try:
         if settings.connect:
+            _knock(settings.connect)
             session = builder.remote(settings.connect).create()
         else:
             _check_java()
@@ -87,6 +92,12 @@ def open_session(settings: Spark, timezone: str) -> "SparkSession":
             f"No Spark session could be had at {where} ({told}). See that it runs and that this machine reaches it."
         ) from problem
     return session
+
+
+def _knock(address: str) -> None:
+    """See that there is a server; its client would try again for ten minutes."""
+    found = urlsplit(address)
+    socket.create_connection((found.hostname or "localhost", found.port or CONNECT_PORT), SECONDS_TO_ANSWER).close()
 
 
 def _check_java() -> None:
