@@ -148,11 +148,7 @@ def line_amount(table: ir.Table) -> ir.DecimalValue:
 
 def parsed(raw: ir.Table, settings: Settings) -> ir.Table:
     """Read the text of each column into its type; what cannot be read becomes null beside the text it came from."""
-    tokens, pattern, columns = (
-        settings.cleaning.null_tokens,
-        settings.cleaning.non_product_pattern,
-        settings.source.columns,
-    )
+    tokens, columns = settings.cleaning.null_tokens, settings.source.columns
     price = _.unit_price if columns.unit_price else _.amount
     table = raw.mutate(
         invoiced_at_text=known(raw.invoiced_at, tokens),

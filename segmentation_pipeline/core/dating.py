@@ -28,8 +28,8 @@ def filed(rows: ir.Table, settings: Settings) -> ir.Table:
     """Find the partition of each row: its day of sale if that can be true, else the day its file's other rows are under.
 
     Args:
-        rows: Has `day_of_sale` (null if it cannot be read), `written_on` (the day the row's file was last written, after which nothing in
-            it can have been sold) and `filing_day` (where rows without a usable day go).
+        rows: Has `day_of_sale` (null if it cannot be read), `written_on` (the day the row's file was last written, after
+            which nothing in it can have been sold) and `filing_day` (where rows without a usable day go).
         settings: The shop's first and last day.
 
     Returns:
