@@ -11,20 +11,22 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import date
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-import duckdb
 import ibis
 import ibis.expr.types as ir
 import pandas as pd
 import pyarrow as pa
 from ibis import _
-from ibis.backends.duckdb import Backend
 from upath import UPath
 
 from segmentation_pipeline.core import schema
 from segmentation_pipeline.resources import parquet
 from segmentation_pipeline.resources.engines.engine import FILE_COLUMN, OfDay, UnreadableFile
 from segmentation_pipeline.settings import DuckDB as EngineSettings
+
+if TYPE_CHECKING:
+    from ibis.backends.duckdb import Backend  # it imports the dialects of twenty engines
 
 # The day such an expression is compiled for, far from any day of a shop, and how dates look in what comes out.
 STAND_IN = date(8000, 1, 1)
@@ -47,7 +49,7 @@ class DuckDBEngine:
         self._bytes_read = 0
 
     @cached_property
-    def connection(self) -> Backend:
+    def connection(self) -> "Backend":
         """The open Ibis connection."""
         limits: dict[str, str | int] = {"memory_limit": self._settings.memory_limit, "threads": self._settings.threads}
         if spill := self._settings.spill_folder:
@@ -81,6 +83,8 @@ class DuckDBEngine:
         Raises:
             UnreadableFile: A file that it reads is damaged.
         """
+        import duckdb
+
         try:
             found = self.connection.to_pandas(table)
         except (duckdb.IOException, duckdb.InvalidInputException) as problem:
