@@ -80,6 +80,12 @@ class SparkDialect(PySparkCompiler):
             return sge.Paren(this=self.f.anon.round(sge.Paren(this=arg) * power) / power)
         return super().visit_Round(op, arg=arg, digits=digits)
 
+    def visit_Divide(self, op: ops.Divide, *, left: sge.Expression, right: sge.Expression) -> sge.Expression:
+        """The quotient of decimals is a fraction; Spark would round it to a decimal of few digits."""
+        if op.left.dtype.is_decimal() or op.right.dtype.is_decimal():
+            left, right = self.cast(left, dt.float64), self.cast(right, dt.float64)
+        return sge.Paren(this=sge.Paren(this=left) / sge.Paren(this=right))
+
     def visit_TimestampDelta(
         self, op: ops.TimestampDelta, *, part: sge.Expression, left: sge.Expression, right: sge.Expression
     ) -> sge.Expression:
