@@ -4,6 +4,7 @@ Belongs here: `customer_orders`, `customer_returns`, `rfm_features`. Does not: h
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from datetime import date
 
 import dagster as dg
@@ -50,6 +51,7 @@ def customer_returns(
     reads={"customer_orders": lambda _settings: history(), "customer_returns": lambda _settings: history()},
 )
 def rfm_features(
+    days: Sequence[date],
     customer_orders: ir.Table,
     customer_returns: ir.Table,
     engine: dg.ResourceParam[Engine],
@@ -60,5 +62,8 @@ def rfm_features(
     Backfilling an old day gives exactly what the night of that day would have given.
     """
     measure, recent_days = settings.source.measure, settings.rfm.recent_days
-    with engine.held(customer_orders) as known, engine.held(customer_returns) as given_back:
+    held = (
+        engine.held if len(days) > 1 else nullcontext
+    )  # files are read by column, so for one day it is best to read them
+    with held(customer_orders) as known, held(customer_returns) as given_back:
         yield lambda day: rfm.rfm_features(known, given_back, day, measure, recent_days)

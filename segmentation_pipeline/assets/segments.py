@@ -5,6 +5,7 @@ Belongs here: `customer_segments`, `segment_migration`, `segment_drift`, `segmen
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from datetime import date, timedelta
 
 import dagster as dg
@@ -65,12 +66,15 @@ def segment_migration(
         yield ibis.memtable([], schema=schema.SEGMENT_MIGRATION.ibis_schema)
         return
     stored = freshness.standing("rfm_features", list(earlier))
-    with lake.engine.held(customer_orders) as orders, lake.engine.held(customer_returns) as returns:
+    told_apart_by = {each.feature for version in set(earlier.values()) for each in models.load(version).scalings}
+    compute = rfm.rfm_features if "distinct_products" in told_apart_by else rfm.spending
+    held = lake.engine.held if len(earlier) > 1 else nullcontext
+    with held(customer_orders) as orders, held(customer_returns) as returns:
 
         def features(of: Sequence[date]) -> ir.Table:
             standing = [day for day in of if day in stored]
             anew = [
-                rfm.rfm_features(orders, returns, day, settings.source.measure, settings.rfm.recent_days)
+                compute(orders, returns, day, settings.source.measure, settings.rfm.recent_days)
                 for day in of
                 if day not in stored
             ]

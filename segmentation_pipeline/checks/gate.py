@@ -267,7 +267,7 @@ class Gate:
         """
         for place, each in enumerate(staged if good else ()):
             key = dg.AssetKey(each.layout.asset)
-            shown = self._preview(each, good) | (read if place == 0 else {})
+            shown = {**self._preview(each, good), **(read if place == 0 else {})}
             counts = {day: {"dagster/partition_row_count": each.rows(day)} for day in good}
             if is_whole:
                 for day, count in counts.items():

@@ -12,7 +12,7 @@ from segmentation_pipeline.core import schema
 from segmentation_pipeline.resources.lake import MissingPartitions
 from segmentation_pipeline.resources.model_store import NoModelInForce
 from segmentation_pipeline.settings import Settings
-from segmentation_pipeline.settings import shop as shop_settings
+from segmentation_pipeline.settings import engine as engine_settings
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 TRANSACTIONS = ["raw_transactions", "clean_transactions", "quarantined_transactions"]
@@ -108,7 +108,7 @@ def test_nights_one_by_one_leave_the_same_bytes_as_one_range(runner, empty):
 
 
 def test_a_range_in_many_stretches_leaves_the_same_bytes_and_profiles_as_in_one(runner, empty, monkeypatch):
-    monkeypatch.setattr(shop_settings, "BYTES_PER_ROW", 1e9 / 400)  # a day or two at once
+    monkeypatch.setattr(engine_settings, "BYTES_PER_ROW", 1e9 / 400)  # a day or two at once
     stretched = Runner(empty.settings, empty.instance)
     days = [FIRST + timedelta(days=number) for number in range(20)]
     assets = [*TRANSACTIONS, *FEATURES[:2], "rfm_features"]

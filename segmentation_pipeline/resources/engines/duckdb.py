@@ -157,8 +157,9 @@ class DuckDBEngine:
             self._count_bytes()
 
     def _count_bytes(self) -> None:
-        """Add what the query that ran last has read."""
-        self._bytes_read += json.loads(self.connection.con.get_profiling_information())["io"]["total_bytes_read"]
+        """Add what the query that ran last has read; of one that needed no plan DuckDB tells nothing."""
+        told = json.loads(self.connection.con.get_profiling_information())
+        self._bytes_read += told.get("io", {}).get("total_bytes_read", 0)
 
     def _sql(self, table: ir.Table, key: Sequence[str]) -> str:
         ordered = table.order_by(*key) if key else table
