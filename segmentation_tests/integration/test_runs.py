@@ -136,6 +136,22 @@ def test_a_whole_night_scores_with_the_model_in_force_and_draws_its_report(runne
     assert "data:image/png;base64," in shown["elbow_and_silhouette"].value
 
 
+def test_a_night_reads_its_own_day_and_orders_and_returns_but_no_old_lines(runner):
+    assert runner.night(LAST).success
+    files = {
+        asset: {day: runner.lake.file(asset, day).stat().st_size for day in runner.lake.days(asset)}
+        for asset in (*TRANSACTIONS, *FEATURES[:2])
+    }
+    own_day = sum(files[asset][LAST] for asset in TRANSACTIONS)
+    kept = sum(sum(files[asset].values()) for asset in FEATURES[:2])
+    for asset, most in {"raw_transactions": own_day, "clean_transactions": own_day, "rfm_features": kept}.items():
+        event = runner.instance.get_latest_materialization_event(dg.AssetKey(asset))
+        read = event.asset_materialization.metadata["bytes_read"].value
+        times = 8  # a file is read by several expressions, and its footer with each
+        assert 0 < read < times * most
+    assert times * own_day < sum(files["clean_transactions"].values())
+
+
 def test_a_range_of_snapshots_gives_each_day_what_its_own_night_gives(runner, empty):
     days = [LAST - timedelta(days=1), LAST]
     snapshots = ["rfm_features", "customer_segments", "segment_migration", "segment_drift", "segment_profiles"]
