@@ -17,9 +17,17 @@ from segmentation_pipeline.settings import Settings, Spark, load
 from segmentation_tests.database import empty_database, installed_server, running_server
 
 PROJECT = Path(__file__).resolve().parent.parent
-# Small tables are quicker in few tasks.
+# Small tables are quicker in few tasks, and without code that is made for each query and optimised at length.
 SPARK = Spark(
-    kind="spark", master="local[2]", options={"spark.sql.shuffle.partitions": 2, "spark.default.parallelism": 2}
+    kind="spark",
+    master="local[2]",
+    options={
+        "spark.sql.shuffle.partitions": 2,
+        "spark.default.parallelism": 2,
+        "spark.sql.adaptive.enabled": False,
+        "spark.sql.codegen.wholeStage": False,
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+    },
 )
 ONLINE_RETAIL_YAML = PROJECT / "data" / "online_retail.yaml"
 

@@ -74,7 +74,7 @@ class SparkEngine:
         """Bytes of files that the executors have read so far; None behind Spark Connect, which does not tell."""
         if self._settings.connect:
             return None
-        executors = self.connection.spark_context._jsc.sc().statusStore().executorList(False)
+        executors = self.connection._session.sparkContext._jsc.sc().statusStore().executorList(False)
         return sum(int(executors.apply(place).totalInputBytes()) for place in range(executors.size()))
 
     def read_parquet(self, paths: Sequence[UPath]) -> ir.Table:
