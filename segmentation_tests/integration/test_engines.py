@@ -1,7 +1,7 @@
 """Both engines: the same tables of UCI Online Retail's last weeks, and the same lake after a whole run.
 
-Spark takes minutes for the whole year, so the stretch begins late; ENGINES_COMPARED_FROM=2010-12-01 compares all of it. How Spark reads
-and writes files is in test_spark_engine.py.
+Spark takes minutes for the whole year, so the stretch begins late; ENGINES_COMPARED_FROM=2010-12-01 compares all of it.
+How Spark reads and writes files is in test_spark_engine.py.
 """
 
 import os
