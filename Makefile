@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+TOOLS := $(VENV)/.tools
+QUIETLY := --quiet --disable-pip-version-check --constraint constraints.txt
 CONFIG ?= data/shop.yaml
 
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
@@ -16,31 +18,31 @@ run: $(READY)  ## simulate a small messy shop if data/landing is empty, and run 
 ui: $(READY)  ## open the Dagster UI on http://127.0.0.1:3000
 	@$(BIN)/segmentation ui --config $(CONFIG)
 
-test: $(READY)  ## run every test
+test: $(TOOLS)  ## run every test
 	@$(BIN)/pytest -n auto
 
-bench: $(READY)  ## time the pipeline beside pandas and beside SQL by hand; options in BENCH, see docs/performance.md
+bench: $(TOOLS)  ## time the pipeline beside pandas and beside SQL by hand; options in BENCH, see docs/performance.md
 	@$(BIN)/python segmentation_tests/benchmarks/bench.py $(BENCH)
 
-lint: $(READY)  ## style, types and the direction of imports
+lint: $(TOOLS)  ## style, types and the direction of imports
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-format: $(READY)  ## mend what can be mended by machine
+format: $(TOOLS)  ## mend what can be mended by machine
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-docs: $(READY)  ## write docs/configuration.md and docs/data-quality.md
+docs: $(TOOLS)  ## write docs/configuration.md and docs/data-quality.md
 	@$(BIN)/python docs/configuration.py
 	@$(BIN)/python docs/data_quality.py
 
-screenshots: $(READY)  ## write docs/screenshots/ from what the browser tests see; needs Chromium
+screenshots: $(TOOLS)  ## write docs/screenshots/ from what the browser tests see; needs Chromium
 	@$(BIN)/pytest -n0 segmentation_tests/browser
 	@$(BIN)/python docs/screenshots.py
 
-constraints: $(READY)  ## write the versions in use to constraints.txt
+constraints: $(TOOLS)  ## write the versions in use to constraints.txt
 	@$(BIN)/pip freeze --exclude-editable | grep -v '^segmentation' > constraints.txt
 
 clean:  ## remove what the commands above made; your data stays
@@ -50,5 +52,10 @@ $(READY): pyproject.toml constraints.txt
 	@echo "Setting up $(VENV) (once, a minute or two)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with make PYTHON=python3.12")'
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@$(BIN)/python -m pip install $(QUIETLY) --editable '.[postgres]'
 	@touch $(READY)
+
+$(TOOLS): $(READY)
+	@echo "Adding what the tests and checks need (once, a minute or two)"
+	@$(BIN)/python -m pip install $(QUIETLY) --editable '.[dev]'
+	@touch $(TOOLS)
