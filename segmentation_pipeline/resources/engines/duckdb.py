@@ -59,6 +59,7 @@ class DuckDBEngine:
             limits["temp_directory"] = str(spill)
         connection = ibis.duckdb.connect(**limits)
         connection.raw_sql(f"SET TimeZone = '{self._timezone}'")
+        connection.raw_sql("SET enable_external_file_cache = false")  # the system keeps what files hold; once is enough
         connection.raw_sql("PRAGMA enable_profiling = 'no_output'")  # it then tells how much a query has read
         return connection
 
