@@ -4,7 +4,6 @@ Belongs here: `customer_orders`, `customer_returns`, `rfm_features`. Does not: h
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from datetime import date
 
 import dagster as dg
@@ -13,7 +12,7 @@ import ibis.expr.types as ir
 from segmentation_pipeline.assets.gated import gated
 from segmentation_pipeline.core import orders, returns, rfm
 from segmentation_pipeline.partitions import history, window
-from segmentation_pipeline.resources.engines.engine import Engine, OfDay
+from segmentation_pipeline.resources.engines.engine import Engine, OfDay, hold_for
 from segmentation_pipeline.settings import Settings
 
 
@@ -62,8 +61,6 @@ def rfm_features(
     Backfilling an old day gives exactly what the night of that day would have given.
     """
     measure, recent_days = settings.source.measure, settings.rfm.recent_days
-    held = (
-        engine.held if len(days) > 1 else nullcontext
-    )  # files are read by column, so for one day it is best to read them
+    held = hold_for(engine, days)
     with held(customer_orders) as known, held(customer_returns) as given_back:
         yield lambda day: rfm.rfm_features(known, given_back, day, measure, recent_days)

@@ -5,7 +5,6 @@ Belongs here: `customer_segments`, `segment_migration`, `segment_drift`, `segmen
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from datetime import date, timedelta
 
 import dagster as dg
@@ -18,7 +17,7 @@ from segmentation_pipeline.assets.gated import gated
 from segmentation_pipeline.core import drift, migration, profiles, rfm, schema
 from segmentation_pipeline.core.clustering import scoring
 from segmentation_pipeline.partitions import history
-from segmentation_pipeline.resources.engines.engine import Engine
+from segmentation_pipeline.resources.engines.engine import Engine, hold_for
 from segmentation_pipeline.resources.freshness import Freshness
 from segmentation_pipeline.resources.lake import Lake
 from segmentation_pipeline.resources.model_store import ModelStore
@@ -68,7 +67,7 @@ def segment_migration(
     stored = freshness.standing("rfm_features", list(earlier))
     told_apart_by = {each.feature for version in set(earlier.values()) for each in models.load(version).scalings}
     compute = rfm.rfm_features if "distinct_products" in told_apart_by else rfm.spending
-    held = lake.engine.held if len(earlier) > 1 else nullcontext
+    held = hold_for(lake.engine, earlier)
     with held(customer_orders) as orders, held(customer_returns) as returns:
 
         def features(of: Sequence[date]) -> ir.Table:

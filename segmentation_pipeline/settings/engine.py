@@ -4,13 +4,12 @@ Belongs here: their keys and what a wrong value is told. Does not: the engines (
 """
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import Field, Tag, field_validator, model_validator
 
-from segmentation_pipeline.settings.section import Section
+from segmentation_pipeline.settings.section import Section, kind_or, told_apart
 
 MEMORY_UNITS = {"KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 MEMORY = rf"(\d+(?:\.\d+)?) ?({'|'.join(MEMORY_UNITS)})"
@@ -97,17 +96,9 @@ class Spark(Section):
         return ROWS_AT_ONCE_ON_SPARK
 
 
-def kind_of(engine: Any) -> str:
-    """The kind of an engine section, as read or as made; without one, duckdb."""
-    kind = engine.get("kind", "duckdb") if isinstance(engine, Mapping) else getattr(engine, "kind", "duckdb")
-    return str(kind)
-
+kind_of = kind_or("duckdb")
 
 Engine = Annotated[
     Annotated[DuckDB, Tag("duckdb")] | Annotated[Spark, Tag("spark")],
-    Discriminator(
-        kind_of,
-        custom_error_type="engine_kind",
-        custom_error_message="Input should be 'duckdb' or 'spark'",
-    ),
+    told_apart("engine", kind_of, "duckdb", "spark"),
 ]

@@ -4,12 +4,11 @@ Belongs here: their keys and what a wrong value is told. Does not: reading lines
 """
 
 import re
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import Field, Tag, field_validator, model_validator
 
-from segmentation_pipeline.settings.section import Section
+from segmentation_pipeline.settings.section import Section, kind_or, told_apart
 
 NUMBERS = ("quantity", "unit_price", "amount")
 _IDENTIFIER = r"[^\W\d][\w$]{0,62}"  # as PostgreSQL takes a name without quotes
@@ -153,17 +152,9 @@ class Postgres(AnySource):
         return value
 
 
-def kind_of(source: Any) -> str:
-    """The kind of a source section, as read or as made; without one, files."""
-    kind = source.get("kind", "files") if isinstance(source, Mapping) else getattr(source, "kind", "files")
-    return str(kind)
-
+kind_of = kind_or("files")
 
 Source = Annotated[
     Annotated[Files, Tag("files")] | Annotated[Postgres, Tag("postgres")],
-    Discriminator(
-        kind_of,
-        custom_error_type="source_kind",
-        custom_error_message="Input should be 'files' or 'postgres'",
-    ),
+    told_apart("source", kind_of, "files", "postgres"),
 ]

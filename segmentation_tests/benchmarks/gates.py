@@ -8,19 +8,16 @@ report, unless --report lets the gated one. Prints medians of wall time and of p
 """
 
 import argparse
-import os
-import resource
 import shutil
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 from statistics import median
 
 from segmentation_pipeline.settings import load
+from segmentation_tests.benchmarks.processes import measured
 
 
 def main() -> None:
@@ -57,19 +54,13 @@ def main() -> None:
 def _run(config: Path, shop: Path, kind: str, as_of: date) -> tuple[float, float]:
     """One whole process: its wall seconds and peak MiB."""
     environment = {
-        **os.environ,
         "SEGMENTATION_LAKE": str(shop / "lake"),
         "SEGMENTATION_REPORTS": str(shop / "reports"),
         "DAGSTER_HOME": str(shop / "dagster"),
     }
-    shop.mkdir(parents=True, exist_ok=True)
-    started = time.perf_counter()
     command = [sys.executable, __file__, "--child", kind, "run", "--config", str(config), "--as-of", str(as_of)]
-    child = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(child.pid, 0)
-    if status:
-        raise SystemExit(f"the run {kind} gates failed")
-    return time.perf_counter() - started, usage.ru_maxrss / 1024
+    found = measured(command, environment, shop / "log.txt")
+    return found.wall_seconds, found.peak_mib
 
 
 def _child() -> None:
@@ -109,5 +100,4 @@ def _open_every_gate() -> None:
 
 
 if __name__ == "__main__":
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _child() if sys.argv[1:2] == ["--child"] else main()

@@ -53,13 +53,13 @@ class DuckDBEngine:
         """The open Ibis connection."""
         limits: dict[str, str | int] = {"memory_limit": self._settings.memory_limit, "threads": self._settings.threads}
         if spill := self._settings.spill_folder:
-            spill.parent.mkdir(
-                parents=True, exist_ok=True
-            )  # DuckDB makes the folder when it spills, not those above it
+            # DuckDB makes the folder when it first spills, but not those above it.
+            spill.parent.mkdir(parents=True, exist_ok=True)
             limits["temp_directory"] = str(spill)
         connection = ibis.duckdb.connect(**limits)
         connection.raw_sql(f"SET TimeZone = '{self._timezone}'")
-        connection.raw_sql("SET enable_external_file_cache = false")  # the system keeps what files hold; once is enough
+        # The system keeps the contents of files already; DuckDB would keep them a second time.
+        connection.raw_sql("SET enable_external_file_cache = false")
         connection.raw_sql("PRAGMA enable_profiling = 'no_output'")  # it then tells how much a query has read
         return connection
 

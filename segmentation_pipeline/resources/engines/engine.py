@@ -3,8 +3,8 @@
 Belongs here: the protocol, and the names that every engine keeps to. Does not: an engine (the modules beside this one).
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import date
 from typing import Protocol, TypeAlias
 
@@ -21,6 +21,9 @@ ROW_COLUMN = "file_row_number"
 
 # An expression that is the same for every day but for the dates in it.
 OfDay: TypeAlias = Callable[[date], ir.Table]
+
+
+Hold: TypeAlias = Callable[[ir.Table], AbstractContextManager[ir.Table]]
 
 
 class UnreadableFile(Exception):
@@ -73,3 +76,11 @@ class Engine(Protocol):
 
     def each_day_to_pandas(self, of_day: OfDay, days: Sequence[date]) -> Iterator[tuple[date, pd.DataFrame]]:
         """Run an expression for each day, whose result is small."""
+
+
+def hold_for(engine: Engine, days: Collection[date]) -> Hold:
+    """How to hold a table that an expression of each of these days reads.
+
+    For one day it is not held at all: its files are then read by column.
+    """
+    return engine.held if len(days) > 1 else nullcontext

@@ -16,7 +16,7 @@ JUNE = {day: date(2011, 6, day) for day in range(1, 31)}
 def features(engine, table_of):
     """Features by customer, from orders and returns `(day of June, customer, order, items, amount)`."""
 
-    def run(orders, returns=(), as_of=10, measure="items"):
+    def run(orders, returns=(), as_of=10, measure="items", compute=rfm.rfm_features):
         def rows(given):
             names = ("date", "customer_id", "order_id", "items", "amount")
             return [
@@ -29,7 +29,7 @@ def features(engine, table_of):
             table_of(layout, rows(given))
             for layout, given in ((schema.CUSTOMER_ORDERS, orders), (schema.CUSTOMER_RETURNS, returns))
         )
-        found = engine.to_pandas(rfm.rfm_features(*tables, as_of=JUNE[as_of], measure=measure, recent_days=5))
+        found = engine.to_pandas(compute(*tables, as_of=JUNE[as_of], measure=measure, recent_days=5))
         return found.set_index("customer_id")
 
     return run
@@ -168,3 +168,14 @@ def test_features_have_the_columns_of_their_table(table_of):
         table_of(schema.CUSTOMER_ORDERS, []), table_of(schema.CUSTOMER_RETURNS, []), JUNE[1], "items", 90
     )
     assert found.schema() == schema.RFM_FEATURES.ibis_schema
+
+
+def test_spending_is_all_of_the_features_but_products(features):
+    returns = [(5, "ann", "1", 5, 50), (6, "bob", None, 2, 3)]
+    whole, spending = (
+        features(ORDERS, returns, compute=each).sort_index() for each in (rfm.rfm_features, rfm.spending)
+    )
+    assert spending["distinct_products"].isna().all()
+    assert whole["distinct_products"].tolist() == [1, 1]
+    without = [frame.drop(columns="distinct_products") for frame in (whole, spending)]
+    pd.testing.assert_frame_equal(*without)
