@@ -24,9 +24,6 @@ SPARK = Spark(
     options={
         "spark.sql.shuffle.partitions": 2,
         "spark.default.parallelism": 2,
-        "spark.sql.adaptive.enabled": False,
-        "spark.sql.codegen.wholeStage": False,
-        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
     },
 )
 ONLINE_RETAIL_YAML = PROJECT / "data" / "online_retail.yaml"
