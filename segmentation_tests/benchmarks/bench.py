@@ -96,7 +96,7 @@ class Bench:
                     self._keep("import", {"pair": number, "program": program}, found, None)
 
     def _night(self, kind: str, about: dict[str, Any], shop: TimedShop, before: Path) -> None:
-        out = self._out(kind)
+        out = shop.folder / kind  # beside what it is a copy of: seen from elsewhere the source would be indexed anew
         self._keep(kind, about, nights.night(shop, before, out), out)
         shutil.rmtree(out)
 
