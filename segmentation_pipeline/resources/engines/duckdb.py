@@ -58,8 +58,6 @@ class DuckDBEngine:
             limits["temp_directory"] = str(spill)
         connection = ibis.duckdb.connect(**limits)
         connection.raw_sql(f"SET TimeZone = '{self._timezone}'")
-        # The system keeps the contents of files already; DuckDB would keep them a second time.
-        connection.raw_sql("SET enable_external_file_cache = false")
         connection.raw_sql("PRAGMA enable_profiling = 'no_output'")  # it then tells how much a query has read
         return connection
 
