@@ -71,8 +71,12 @@ def _name(axes: Axes, lines: Sequence[Line]) -> None:
     for contender, along, up in sorted(lines, key=lambda line: line[2][-1]):
         style = {"color": COLORS[contender], "fontweight": "bold", "textcoords": "offset points"}
         if along[-1] < longest:
-            axes.annotate(NAMES[contender], (along[-1], up[-1]), (0, 8), ha="center", va="bottom", **style)
+            axes.annotate(
+                NAMES[contender].removesuffix(" script"), (along[-1], up[-1]), (0, 8), ha="center", va="bottom", **style
+            )
             continue
         height = max(up[-1], lowest_free)
-        axes.annotate(NAMES[contender], (along[-1], height), (8, 0), ha="left", va="center", **style)
+        axes.annotate(
+            NAMES[contender].removesuffix(" script"), (along[-1], height), (8, 0), ha="left", va="center", **style
+        )
         lowest_free = height * apart
