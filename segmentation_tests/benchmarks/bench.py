@@ -3,7 +3,7 @@
     python segmentation_tests/benchmarks/bench.py [--sizes 1,10,30,100] [--pairs 3] [--only pandas …] [--night] [--write]
 
 Every run begins with nothing but the shop's files, which were read once before. Results are added to a file, so that
-sizes can be measured in separate calls; --write alone renders docs/performance.md from it, and measures nothing.
+sizes can be measured in separate calls; --write alone renders both pages of docs/ from it, and measures nothing.
 """
 
 import argparse
@@ -142,7 +142,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--night", action="store_true", help="a night on the longest history and on a tenth of it")
     parser.add_argument("--folder", type=Path, default=PROJECT / ".benchmarks", help="of shops, runs and results")
     parser.add_argument("--results", type=Path, help="the results file; results.jsonl in the folder if not given")
-    parser.add_argument("--write", action="store_true", help="render docs/performance.md from the results, and stop")
+    parser.add_argument(
+        "--write", action="store_true", help="render docs/performance.md and docs/scaling.md from the results, and stop"
+    )
     return parser.parse_args()
 
 

@@ -1,19 +1,19 @@
-"""The performance page: tables and figure between two marks of docs/performance.md; what is around them is hand-written.
+"""The measured parts of docs/performance.md and docs/scaling.md, each between two marks; what is around them is hand-written.
 
-Belongs here: laying out. Does not: figures (summary.py), drawing (plot.py).
+Belongs here: laying out. Does not: figures (summary.py), the sizing table (sizing.py), drawing (plot.py).
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from segmentation_pipeline.reporting.figure_theme import png_bytes
-from segmentation_tests.benchmarks import plot
+from segmentation_tests.benchmarks import plot, sizing
 from segmentation_tests.benchmarks.contenders import CONTENDERS, PIPELINE
 from segmentation_tests.benchmarks.plot import NAMES
 from segmentation_tests.benchmarks.results import Record
 from segmentation_tests.benchmarks.summary import TARGETS, Summary, Target
 
-PAGE, FIGURE = "performance.md", "performance.png"
+PAGE, FIGURE, SIZING = "performance.md", "performance.png", "scaling.md"
 BEGIN, END = "<!-- measured: begin, written by bench.py --write -->", "<!-- measured: end -->"
 
 
@@ -22,7 +22,7 @@ class NothingMeasured(Exception):
 
 
 def write(docs: Path, records: Sequence[Record]) -> None:
-    """Render the measured part of the page, and its figure.
+    """Render the measured parts of both pages, and the figure.
 
     Raises:
         NothingMeasured: There are no results of whole runs.
@@ -31,10 +31,14 @@ def write(docs: Path, records: Sequence[Record]) -> None:
     if not found.sizes():
         raise NothingMeasured("There are no results of whole runs. Measure first: make bench.")
     (docs / FIGURE).write_bytes(png_bytes(plot.growth(found)))
-    page = docs / PAGE
+    _put(docs / PAGE, measured(found))
+    _put(docs / SIZING, f"{_machine(found)}\n\n{sizing.table(found)}")
+
+
+def _put(page: Path, part: str) -> None:
     before, _, rest = page.read_text().partition(BEGIN)
     after = rest.partition(END)[2]
-    page.write_text(f"{before}{BEGIN}\n\n{measured(found)}\n{END}{after}")
+    page.write_text(f"{before}{BEGIN}\n\n{part}\n{END}{after}")
 
 
 def measured(found: Summary) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from segmentation_tests.benchmarks import page
+from segmentation_tests.benchmarks import page, sizing
 from segmentation_tests.benchmarks.summary import Summary
 
 MACHINE = {"processor": "any", "cores": 2, "memory_gib": 8.0, "python": "3.11", "libraries": {"duckdb": "2.0"}}
@@ -51,6 +51,7 @@ def test_what_was_not_measured_is_neither_met_nor_missed():
 
 def test_the_page_is_written_between_its_marks_and_keeps_what_is_around_them(tmp_path):
     file = tmp_path / page.PAGE
+    (tmp_path / page.SIZING).write_text(f"{page.BEGIN}\n{page.END}\n")
     file.write_text(f"above\n{page.BEGIN}\nold\n{page.END}\nbelow\n")
     page.write(tmp_path, [*pairs((10, 20)), *pairs((30, 90), millions=30)])
     once = file.read_text()
@@ -58,3 +59,20 @@ def test_the_page_is_written_between_its_marks_and_keeps_what_is_around_them(tmp
     assert (tmp_path / page.FIGURE).stat().st_size > 10_000
     page.write(tmp_path, [*pairs((10, 20)), *pairs((30, 90), millions=30)])
     assert file.read_text() == once
+
+
+def test_larger_sizes_lie_on_the_line_through_the_smallest_and_the_largest_measured():
+    runs = [*pairs((30, 90)), *pairs((90, 90), millions=20), *pairs((75, 90), millions=40)]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in sizing.table(Summary(runs)).splitlines()[2:]]
+    assert [(row[0], row[2], row[-1]) for row in rows] == [
+        ("10 M", "30 s", "measured"),
+        ("20 M", "90 s", "measured"),
+        ("40 M", "75 s", "measured"),
+        ("120 M", "3 min", "computed"),  # 30 + 110 * 1.5 = 195 s
+        ("400 M", "10 min", "computed"),  # 30 + 390 * 1.5 = 615 s
+    ]
+    assert [row[3] for row in rows] == ["1.0 GiB"] * 3 + [""] * 2
+
+
+def test_nothing_is_computed_from_one_size_alone():
+    assert sizing.table(Summary(pairs((30, 90)))).count("\n") == 3
