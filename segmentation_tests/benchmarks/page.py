@@ -1,6 +1,6 @@
 """The measured parts of docs/performance.md and docs/scaling.md, each between two marks; what is around them is hand-written.
 
-Belongs here: laying out. Does not: figures (summary.py), the sizing table (sizing.py), drawing (plot.py).
+Belongs here: laying out. Does not: figures (summary.py), sizing (sizing.py), drawing (plot.py).
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ def write(docs: Path, records: Sequence[Record]) -> None:
         raise NothingMeasured("There are no results of whole runs. Measure first: make bench.")
     (docs / FIGURE).write_bytes(png_bytes(plot.growth(found)))
     _put(docs / PAGE, measured(found))
-    _put(docs / SIZING, f"{_machine(found)}\n\n{sizing.table(found)}")
+    _put(docs / SIZING, f"{_machine(found)}\n\n{sizing.tables(found)}")
 
 
 def _put(page: Path, part: str) -> None:

@@ -59,20 +59,29 @@ def test_the_page_is_written_between_its_marks_and_keeps_what_is_around_them(tmp
     assert (tmp_path / page.FIGURE).stat().st_size > 10_000
     page.write(tmp_path, [*pairs((10, 20)), *pairs((30, 90), millions=30)])
     assert file.read_text() == once
+    assert "| 30 M | 41,096 | 30 s |" in (tmp_path / page.SIZING).read_text()
 
 
 def test_larger_sizes_lie_on_the_line_through_the_smallest_and_the_largest_measured():
-    runs = [*pairs((30, 90)), *pairs((90, 90), millions=20), *pairs((75, 90), millions=40)]
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in sizing.table(Summary(runs)).splitlines()[2:]]
-    assert [(row[0], row[2], row[-1]) for row in rows] == [
-        ("10 M", "30 s", "measured"),
-        ("20 M", "90 s", "measured"),
-        ("40 M", "75 s", "measured"),
-        ("120 M", "3 min", "computed"),  # 30 + 110 * 1.5 = 195 s
-        ("400 M", "10 min", "computed"),  # 30 + 390 * 1.5 = 615 s
+    assert list(sizing.sized({10: 30.0, 20: 90.0, 40: 75.0})) == [
+        (10, "30 s", "measured"),
+        (20, "90 s", "measured"),
+        (40, "75 s", "measured"),
+        (120, "3 min", "computed"),  # 30 + 110 * 1.5 = 195 s
+        (400, "10 min", "computed"),  # 30 + 390 * 1.5 = 615 s
     ]
-    assert [row[3] for row in rows] == ["1.0 GiB"] * 3 + [""] * 2
 
 
 def test_nothing_is_computed_from_one_size_alone():
-    assert sizing.table(Summary(pairs((30, 90)))).count("\n") == 3
+    assert list(sizing.sized({10: 30.0})) == [(10, "30 s", "measured")]
+
+
+def test_memory_is_told_where_it_was_measured_and_nights_have_a_table_of_their_own():
+    nights = [
+        {**run("pipeline", 0, seconds, millions=size), "kind": "night", "bytes_read": {}}
+        for size, seconds in ((10, 20.0), (100, 65.0))
+    ]
+    told = sizing.tables(Summary([*pairs((30, 90)), *pairs((75, 90), millions=40), *nights]))
+    assert "| 40 M | 54,795 | 75 s | 1.0 GiB | measured |" in told
+    assert "| 400 M | 547,945 | 10 min |  | computed |" in told
+    assert "| 300 M | 3 min | computed |" in told  # 20 + 290 * 0.5 = 165 s
