@@ -33,7 +33,7 @@ from segmentation_pipeline.settings import DuckDB, Settings, load
 from segmentation_tests.agreement import assert_same, assert_same_files
 from segmentation_tests.conftest import ONLINE_RETAIL_YAML, PROJECT, SPARK
 
-FIRST = date.fromisoformat(os.environ.get("ENGINES_COMPARED_FROM", "2011-11-01"))
+FIRST = date.fromisoformat(os.environ.get("ENGINES_COMPARED_FROM", "2011-11-21"))
 AS_OF = [date(2011, 12, 1), date(2011, 12, 9)]
 BACK = 8  # from the last as-of day to the first
 
