@@ -36,8 +36,6 @@ from segmentation_pipeline.settings import Settings
 PREVIEW_ROWS = 10
 DAYS_SAMPLED = 5
 ROWS_SAMPLED = 3
-# While more stretches are written the judge's process ends: memory is then short, and to load it again takes seconds.
-STRETCHES_JUDGED_AT_ONCE = 20
 
 Events = Iterator[dg.AssetCheckResult | dg.MaterializeResult]
 
@@ -136,6 +134,7 @@ class Gate:
             GateClosed: Some days were held back; the others are in the lake.
             CheckCrashed: An expectation could not be evaluated; nothing is let through.
         """
+        self._judge.start()
         read_before = self._lake.engine.bytes_read
         with ExitStack() as stack:
             stack.enter_context(self._lake.exclusively(f"run {context.run.run_id}", context.log.info))
@@ -177,17 +176,11 @@ class Gate:
         """Write the days, a stretch at a time; the files are there until the stack closes."""
         parts: dict[str, list[Staged]] = {layout.asset: [] for layout in stage.writes}
         earlier = [asset for asset in recipe.inputs if asset not in recipe.same_day]
-        stretches = self._stretches.of_inputs(days, recipe.same_day, earlier)
-        if len(stretches) > STRETCHES_JUDGED_AT_ONCE:
-            self._judge.stop()
-        else:
-            self._judge.start()
-        for stretch in stretches:
+        for stretch in self._stretches.of_inputs(days, recipe.same_day, earlier):
             with recipe.make(stretch, self._read(recipe, days, stretch)) as made:
                 for layout in stage.writes:
                     written = self._lake.staged(layout, made[layout.asset], stretch)
                     parts[layout.asset].append(stack.enter_context(written))
-        self._judge.start()
         return {asset: reduce(or_, each) for asset, each in parts.items()}
 
     def _measured(

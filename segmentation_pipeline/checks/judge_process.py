@@ -43,15 +43,6 @@ class JudgeProcess:
             )
             atexit.register(self._process.kill)
 
-    def stop(self) -> None:
-        """End it, so that its memory is free; what is asked next starts it again."""
-        with self._lock:
-            if self._process is not None:
-                atexit.unregister(self._process.kill)
-                self._process.kill()
-                self._process.communicate()
-                self._process = None
-
     def judge(self, stage: str, expectations: Sequence[Expectation], frame: pd.DataFrame) -> list[Verdict]:
         """As `judging.judge`.
 

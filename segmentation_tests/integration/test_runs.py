@@ -1,6 +1,5 @@
 """Runs as the UI launches them: one day, a range in one run, a refit, and what stands in the lake afterwards."""
 
-from collections import defaultdict
 from collections.abc import Iterator
 from datetime import date, timedelta
 
@@ -9,10 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from segmentation_pipeline.build import build_definitions, build_resources
-from segmentation_pipeline.checks import gate
-from segmentation_pipeline.checks.judge_process import judge_process
 from segmentation_pipeline.core import schema
-from segmentation_pipeline.resources.lake import Lake, MissingPartitions
+from segmentation_pipeline.resources.lake import MissingPartitions
 from segmentation_pipeline.resources.model_store import NoModelInForce
 from segmentation_pipeline.settings import Settings
 from segmentation_pipeline.settings import engine as engine_settings
@@ -112,22 +109,11 @@ def test_nights_one_by_one_leave_the_same_bytes_as_one_range(runner, empty):
 
 def test_a_range_in_many_stretches_leaves_the_same_bytes_and_profiles_as_in_one(runner, empty, monkeypatch):
     monkeypatch.setattr(engine_settings, "BYTES_PER_ROW", 1e9 / 400)  # a day or two at once
-    monkeypatch.setattr(gate, "STRETCHES_JUDGED_AT_ONCE", 5)
-    judges, staged = defaultdict(list), Lake.staged
-
-    def seen(lake, layout, *arguments):
-        judges[layout.asset].append(judge_process()._process)
-        return staged(lake, layout, *arguments)
-
-    monkeypatch.setattr(Lake, "staged", seen)
     stretched = Runner(empty.settings, empty.instance)
     days = [FIRST + timedelta(days=number) for number in range(20)]
     assets = [*TRANSACTIONS, *FEATURES[:2], "rfm_features"]
     stretched.range(assets, FIRST, LAST)
     assert 5 < len(stretched.resources["stretches"].of_inputs(days, ["clean_transactions"], [])) < 20
-    for asset in TRANSACTIONS:
-        assert len(judges[asset]) > 5
-        assert not any(judges[asset]), f"the judge holds memory while {asset} is written"
     runner.range(["rfm_features"], FIRST, LAST)
     for asset in assets:
         assert stretched.bytes_of(asset) == runner.bytes_of(asset), asset

@@ -43,15 +43,6 @@ def test_a_process_that_was_killed_is_a_crash_that_says_so_and_the_next_question
     assert len(process.judge("rfm_features", [FEW_ROWS], FRAME)) == 1
 
 
-def test_one_that_was_stopped_is_gone_and_starts_again_when_asked(process):
-    process.start()
-    ended = process._process
-    process.stop()
-    assert ended.returncode == -signal.SIGKILL
-    assert len(process.judge("rfm_features", [FEW_ROWS], FRAME)) == 1
-    assert process._process.pid != ended.pid
-
-
 def test_it_loads_great_expectations_without_pyspark_though_that_is_installed():
     program = (
         "import sys, importlib.util; assert importlib.util.find_spec('pyspark'); "
