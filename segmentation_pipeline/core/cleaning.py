@@ -80,7 +80,7 @@ def classify(raw: ir.Table, settings: Settings) -> ir.Table:
     Returns:
         The rows of `raw` with what was read from them (`parsed_`), `failed_rules` and `reason`, null for an accepted row.
     """
-    repeated = copies(raw).select(copied_file="source_file", copied_row="source_row")
+    repeated = copies(raw).select(copied_file="source_file", copied_row="source_row").distinct()
     same_row = [raw.source_file == repeated.copied_file, raw.source_row == repeated.copied_row]
     judged = parsed(raw.left_join(repeated, same_row), settings).mutate(is_copy=_.copied_row.notnull())
     fails = [rule.fails(judged, settings.cleaning).fill_null(False) for rule in RULES]
@@ -92,17 +92,16 @@ def classify(raw: ir.Table, settings: Settings) -> ir.Table:
 
 
 def copies(raw: ir.Table) -> ir.Table:
-    """File and number of each row that equals an earlier row of its day in every mapped column.
+    """Each row that equals an earlier row of its day in every mapped column.
 
     Rows are compared column by column only where their hashes agree, which is far cheaper than comparing all.
     """
-    content = [*schema.SOURCE_COLUMNS, "broken_line"]
-    hashed = raw.mutate(content_hash=ibis.struct({name: raw[name] for name in content}).hash())
+    content, place = [*schema.SOURCE_COLUMNS, "broken_line"], ["source_file", "source_row"]
+    hashed = raw.select("date", *place, content_hash=ibis.struct({name: raw[name] for name in content}).hash())
     repeated = hashed.group_by("date", "content_hash").agg(rows=_.count()).filter(_.rows > 1)
-    numbered = hashed.semi_join(repeated, ["date", "content_hash"]).mutate(
-        copy_number=ibis.row_number().over(group_by=["date", *content], order_by=["source_file", "source_row"])
-    )
-    return numbered.filter(_.copy_number > 0).select("source_file", "source_row").distinct()
+    compared = raw.semi_join(hashed.semi_join(repeated, ["date", "content_hash"]), place)
+    in_order = ibis.row_number().over(group_by=["date", *content], order_by=place)
+    return compared.mutate(copy_number=in_order).filter(_.copy_number > 0).drop("copy_number")
 
 
 def rejected(raw: ir.Table, settings: Settings) -> ir.Table:

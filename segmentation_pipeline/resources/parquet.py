@@ -10,6 +10,7 @@ days would leave different bytes. Here rows are gathered into whole row groups f
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,6 +18,7 @@ import pyarrow.parquet as pq
 from upath import UPath
 
 ROWS_PER_GROUP = 122_880
+NUMBERS = "source_row"
 
 
 def write_file(batches: Iterator[pa.RecordBatch], schema: pa.Schema, file: UPath) -> None:
@@ -87,4 +89,9 @@ def _groups(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa
 
 
 def _writer(file: UPath, schema: pa.Schema) -> pq.ParquetWriter:
-    return pq.ParquetWriter(str(file), schema, compression="zstd", store_decimal_as_integer=True)
+    """A writer; row numbers are kept as differences, since a dictionary of what never repeats is built in vain."""
+    encodings: dict[str, Any] = {}
+    if NUMBERS in schema.names:
+        encodings["use_dictionary"] = [name for name in schema.names if name != NUMBERS]
+        encodings["column_encoding"] = {NUMBERS: "DELTA_BINARY_PACKED"}
+    return pq.ParquetWriter(str(file), schema, compression="zstd", store_decimal_as_integer=True, **encodings)

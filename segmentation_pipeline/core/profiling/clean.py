@@ -7,13 +7,12 @@ Does not: the rules (core/cleaning.py), judging (checks/).
 from collections.abc import Sequence
 from datetime import date
 
-import ibis
 import ibis.expr.types as ir
 import pandas as pd
 from ibis import _
 
 from segmentation_pipeline.core import cleaning
-from segmentation_pipeline.core.profiling.measures import Measure, by_day, count, money, number
+from segmentation_pipeline.core.profiling.measures import Measure, by_day, by_place, by_value, count, money, number
 from segmentation_pipeline.core.schema import Column
 from segmentation_pipeline.settings import Settings
 
@@ -38,10 +37,6 @@ ACCEPTED = (
     count("return_rows", "Accepted lines that are returns", lambda t: (t.line_kind == "return").sum()),
     count("adjustment_rows", "Accepted lines that are no goods", lambda t: (t.line_kind == "adjustment").sum()),
     count("guest_rows", "Accepted lines without a customer", lambda t: t.customer_id.isnull().sum()),
-    count("orders", "Different invoices", lambda t: t.invoice_id.nunique()),
-    count("customers", "Different customers", lambda t: t.customer_id.nunique()),
-    count("repeated_accepted_keys", "Accepted lines whose file and row number another one has",
-          lambda t: t.count() - t.key.nunique()),
     money("revenue", "Money of the accepted lines: sales less returns, with adjustments", lambda t: t.amount.sum()),
     money("guest_revenue", "Money of the accepted lines without a customer",
           lambda t: t.amount.sum(where=t.customer_id.isnull())),
@@ -60,14 +55,28 @@ ACCEPTED = (
     number("last_hour", "Hour of the day, local, of the last line", lambda t: t.hour.max()),
     number("midnight_share", "Share of lines at exactly midnight, local", lambda t: (t.hour == 0).mean()),
 )  # fmt: skip
+INVOICES = (count("orders", "Different invoices", lambda t: t.value.count()),)
+CUSTOMERS = (count("customers", "Different customers", lambda t: t.value.count()),)
+ACCEPTED_KEYS = (
+    count(
+        "repeated_accepted_keys",
+        "Accepted lines whose file and row number another one has",
+        lambda t: (t["rows"] - 1).sum(),
+    ),
+)
 QUARANTINED = (
     count("quarantined_rows", "Quarantined rows", lambda t: t.count()),
     money("quarantined_amount", "Money of the quarantined rows, 0 where it cannot be read", lambda t: t.amount_at_stake.sum()),
-    count("repeated_quarantined_keys", "Quarantined rows whose file and row number another one has",
-          lambda t: t.count() - t.key.nunique()),
     *(_with_reason(rule) for rule in cleaning.RULES),
     *(_failing(rule) for rule in cleaning.RULES),
 )  # fmt: skip
+QUARANTINED_KEYS = (
+    count(
+        "repeated_quarantined_keys",
+        "Quarantined rows whose file and row number another one has",
+        lambda t: (t["rows"] - 1).sum(),
+    ),
+)
 DERIVED = (
     Column("placed_rows", "int64", "Accepted and quarantined rows"),
     Column("placed_amount", "decimal(38, 4)", "Money of the accepted and the quarantined rows"),
@@ -75,7 +84,8 @@ DERIVED = (
     Column("repeated_keys", "int64", "Rows, accepted or quarantined, whose file and row number another one of these has"),
 )  # fmt: skip
 
-COLUMNS = (*(measure.column for measure in (*RAW, *ACCEPTED, *QUARANTINED)), *DERIVED)
+MEASURES = (*RAW, *ACCEPTED, *INVOICES, *CUSTOMERS, *ACCEPTED_KEYS, *QUARANTINED, *QUARANTINED_KEYS)
+COLUMNS = (*(measure.column for measure in MEASURES), *DERIVED)
 
 
 def measured(
@@ -91,16 +101,19 @@ def measured(
         settings: How the money of a raw row is read.
     """
     readable = cleaning.parsed(raw, settings)
-    key = _.source_file + ibis.literal("#") + _.source_row.cast("string")
     local = _.invoiced_at.cast("timestamp")  # the engine's session runs in the shop's zone
     minute = local.hour() * 60 + local.minute() + local.second() / 60
-    accepted = clean.mutate(key=key, price=_.unit_price.cast("float64"), hour=minute / 60)
+    accepted = clean.mutate(price=_.unit_price.cast("float64"), hour=minute / 60)
     profile = by_day(
         days,
         [
             (readable.mutate(line_amount=cleaning.line_amount(readable)), RAW),
             (accepted, ACCEPTED),
-            (quarantined.mutate(key=key), QUARANTINED),
+            (by_value(clean, clean.invoice_id), INVOICES),
+            (by_value(clean, clean.customer_id), CUSTOMERS),
+            (by_place(clean), ACCEPTED_KEYS),
+            (quarantined, QUARANTINED),
+            (by_place(quarantined), QUARANTINED_KEYS),
         ],
     )
     return profile.mutate(

@@ -1,6 +1,10 @@
 """Measures: the declared columns of a stage's profile, and how they become one row per day in one expression.
 
-Belongs here: what a measure is, joining measures of several tables by day. Does not: which measures a stage has.
+Belongs here: what a measure is, joining measures of several tables by day, and the groupings that distinct values are
+counted by. Does not: which measures a stage has.
+
+Several distinct counts in one aggregation make the engine hold all its columns at once. So a column whose values are
+counted is grouped on its own (`by_value`), which reads and holds nothing else.
 """
 
 from collections.abc import Callable, Sequence
@@ -53,6 +57,16 @@ def money(name: str, description: str, of: Callable[[ir.Table], ir.Scalar]) -> M
 def number(name: str, description: str, of: Callable[[ir.Table], ir.Scalar]) -> Measure:
     """A share, quantile or other fraction; null on a day without rows."""
     return Measure(name, "float64", description, of)
+
+
+def by_value(table: ir.Table, value: ir.Column) -> ir.Table:
+    """How many `rows` of each day have each `value`, or none."""
+    return table.select("date", value=value).group_by("date", "value").agg(rows=_.count())
+
+
+def by_place(table: ir.Table) -> ir.Table:
+    """How many `rows` of each day have each place in the source: one, if all is well."""
+    return table.group_by("date", "source_file", "source_row").agg(rows=_.count())
 
 
 def by_day(days: Sequence[date], parts: Sequence[tuple[ir.Table, Sequence[Measure]]]) -> ir.Table:

@@ -3,15 +3,15 @@
 Belongs here: what text alone can say, before any rule judges it. Does not: reading numbers and moments (clean.py).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 
 import ibis
 import ibis.expr.types as ir
 from ibis import _
 
-from segmentation_pipeline.core import schema
-from segmentation_pipeline.core.profiling.measures import Measure, by_day, count, number
+from segmentation_pipeline.core import cleaning
+from segmentation_pipeline.core.profiling.measures import Measure, by_day, by_place, by_value, count, number
 from segmentation_pipeline.core.schema import Column
 from segmentation_pipeline.core.text import known, known_customer
 from segmentation_pipeline.settings import Settings
@@ -19,32 +19,43 @@ from segmentation_pipeline.settings import Settings
 VALUES_KEPT = 50
 
 
-def _missing(name: str) -> Measure:
-    return number(
-        f"missing_{name}_share", f"Share of rows without {name}", lambda t: t[f"known_{name}"].isnull().mean()
-    )
+def _missing(name: str, share: Callable[[ir.Table], ir.Scalar]) -> Measure:
+    return number(f"missing_{name}_share", f"Share of rows without {name}", share)
 
 
-MEASURES = (
+def _without_value(table: ir.Table) -> ir.Scalar:
+    """Share of rows without the value that a table of `_by_value` counts."""
+    return table["rows"].sum(where=table.value.isnull()).fill_null(0) / table["rows"].sum()
+
+
+ROWS = (
     count("rows", "Rows", lambda t: t.count()),
-    count("files", "Files that the rows come from", lambda t: t.source_file.nunique()),
-    count("orders", "Different invoice numbers", lambda t: t.known_invoice_id.nunique()),
-    count("customers", "Different customers", lambda t: t.known_customer_id.nunique()),
-    count("products", "Different products", lambda t: t.known_product_id.nunique()),
     count("broken_rows", "Lines of text that could not be split", lambda t: t.broken_line.count()),
-    number("guest_share", "Share of rows without a customer", lambda t: t.known_customer_id.isnull().mean()),
-    number("lines_per_order", "Rows per different invoice number", lambda t: t.count() / t.known_invoice_id.nunique().nullif(0)),
-    number("orders_per_customer", "Different invoice numbers of rows with a customer, per different customer",
-           lambda t: t.known_invoice_id.nunique(where=t.known_customer_id.notnull()) / t.known_customer_id.nunique().nullif(0)),
-    *(_missing(name) for name in ("invoice_id", "product_id", "quantity", "price", "invoiced_at", "country")),
-)  # fmt: skip
-COPIES = (
-    number("duplicate_share", "Share of rows that equal an earlier row of the day in every mapped column",
-           lambda t: t.copies.sum() / t["rows"].sum()),
-)  # fmt: skip
-KEYS = (count("repeated_keys", "Rows whose file and row number another row has", lambda t: t.repeated.sum()),)
-
+    _missing("quantity", lambda t: t.known_quantity.isnull().mean()),
+    _missing("price", lambda t: t.known_price.isnull().mean()),
+    _missing("invoiced_at", lambda t: t.known_invoiced_at.isnull().mean()),
+)
+FILES = (
+    count("files", "Files that the rows come from", lambda t: t.source_file.count()),
+    count("repeated_keys", "Rows whose file and row number another row has", lambda t: t.repeated.sum()),
+)
+ORDERS = (
+    count("orders", "Different invoice numbers", lambda t: t.value.count()),
+    count(
+        "orders_of_customers",
+        "Different invoice numbers of rows with a customer",
+        lambda t: t.value.count(where=t.rows_with_customer > 0),
+    ),
+    _missing("invoice_id", _without_value),
+)
+CUSTOMERS = (
+    count("customers", "Different customers", lambda t: t.value.count()),
+    number("guest_share", "Share of rows without a customer", _without_value),
+)
+PRODUCTS = (count("products", "Different products", lambda t: t.value.count()), _missing("product_id", _without_value))
+COPIES = (count("copies", "Rows that equal an earlier row of the day in every mapped column", lambda t: t.count()),)
 COUNTRIES = (
+    _missing("country", _without_value),
     Measure("countries", "array<string>", f"Countries, the {VALUES_KEPT} with most rows", lambda t: _most(t, t.value)),
     Measure("country_rows", "array<int64>", "Rows of each of `countries`", lambda t: _most(t, t["rows"])),
 )
@@ -54,7 +65,18 @@ PATTERNS = (
     Measure("product_pattern_rows", "array<int64>", "Rows of each of `product_patterns`", lambda t: _most(t, t["rows"])),
 )  # fmt: skip
 
-COLUMNS: tuple[Column, ...] = tuple(measure.column for measure in (*MEASURES, *COPIES, *KEYS, *COUNTRIES, *PATTERNS))
+DERIVED = (
+    Column("lines_per_order", "float64", "Rows per different invoice number"),
+    Column(
+        "orders_per_customer", "float64", "Different invoice numbers of rows with a customer, per different customer"
+    ),
+    Column("duplicate_share", "float64", "Share of rows that equal an earlier row of the day in every mapped column"),
+)
+
+COLUMNS: tuple[Column, ...] = (
+    *(measure.column for measure in (*ROWS, *FILES, *ORDERS, *CUSTOMERS, *PRODUCTS, *COPIES, *COUNTRIES, *PATTERNS)),
+    *DERIVED,
+)
 
 
 def measured(raw: ir.Table, days: Sequence[date], settings: Settings) -> ir.Table:
@@ -65,18 +87,28 @@ def measured(raw: ir.Table, days: Sequence[date], settings: Settings) -> ir.Tabl
         days: The days to measure, without a gap.
         settings: Which words mean "nothing", and which column holds the price.
     """
-    rows = readable(raw, settings)
-    same = raw.group_by("date", *schema.SOURCE_COLUMNS, "broken_line").agg(rows=_.count())
-    numbered = raw.group_by("date", "source_file").agg(repeated=_.count() - _.source_row.nunique())
-    return by_day(
+    tokens = settings.cleaning.null_tokens
+    customer = known_customer(raw.customer_id, tokens)
+    of_invoices = raw.select("date", value=known(raw.invoice_id, tokens), customer=customer)
+    orders = of_invoices.group_by("date", "value").agg(rows=_.count(), rows_with_customer=_.customer.count())
+    products = by_value(raw, known(raw.product_id, tokens))
+    profile = by_day(
         days,
         [
-            (rows, MEASURES),
-            (same.mutate(copies=_["rows"] - 1), COPIES),
-            (numbered, KEYS),
-            (_counted(rows, rows.known_country), COUNTRIES),
-            (_patterns(rows), PATTERNS),
+            (readable(raw, settings), ROWS),
+            (by_place(raw).group_by("date", "source_file").agg(repeated=(_["rows"] - 1).sum()), FILES),
+            (orders, ORDERS),
+            (by_value(raw, customer), CUSTOMERS),
+            (products, PRODUCTS),
+            (cleaning.copies(raw), COPIES),
+            (by_value(raw, known(raw.country, tokens)), COUNTRIES),
+            (products.group_by("date", value=pattern(products.value)).agg(rows=_["rows"].sum()), PATTERNS),
         ],
+    )
+    return profile.mutate(
+        lines_per_order=_["rows"] / _.orders.nullif(0),
+        orders_per_customer=_.orders_of_customers / _.customers.nullif(0),
+        duplicate_share=_.copies / _["rows"].nullif(0),
     )
 
 
@@ -99,15 +131,6 @@ def pattern(product_id: ir.StringValue) -> ir.StringValue:
     return only_digits.ifelse(ibis.literal("9").repeat(product_id.length()), replaced)
 
 
-def _counted(rows: ir.Table, value: ir.StringValue) -> ir.Table:
-    return rows.mutate(value=value).filter(_.value.notnull()).group_by("date", "value").agg(rows=_.count())
-
-
-def _patterns(rows: ir.Table) -> ir.Table:
-    """Rows of each pattern of product ids. Ids are counted first: there are far fewer than rows."""
-    products = _counted(rows, rows.known_product_id)
-    return products.group_by("date", value=pattern(products.value)).agg(rows=_["rows"].sum())
-
-
 def _most(table: ir.Table, column: ir.Column) -> ir.ArrayScalar:
-    return column.collect(order_by=[ibis.desc(table["rows"]), table.value])[:VALUES_KEPT]
+    order = [ibis.desc(table["rows"]), table.value]
+    return column.collect(where=table.value.notnull(), order_by=order)[:VALUES_KEPT]

@@ -122,7 +122,17 @@ def test_there_is_one_row_for_each_day_asked_for(found):
 
 def test_a_day_without_rows_has_zeros_and_nothing_to_divide(found):
     day = found.loc[EMPTY].drop("date")
-    counts = ["rows", "files", "orders", "customers", "products", "broken_rows", "repeated_keys"]
+    counts = [
+        "rows",
+        "files",
+        "orders",
+        "orders_of_customers",
+        "customers",
+        "products",
+        "broken_rows",
+        "copies",
+        "repeated_keys",
+    ]
     assert day[counts].tolist() == [0] * len(counts)
     assert day.drop(counts).isna().all()
 
