@@ -3,6 +3,9 @@
 Belongs here: laying out names, types, defaults and descriptions. Does not: any of them (segmentation_pipeline/settings).
 """
 
+import ast
+import inspect
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args
 
@@ -28,6 +31,7 @@ This page is written by `make docs`.
 def tables(model: type[BaseModel], path: str) -> list[str]:
     """A table of a section's own keys, and after it those of the sections below."""
     own, below = [], []
+    told = _docstrings(model)
     for name, field in model.model_fields.items():
         key = f"{path}{field.alias or name}"
         kind = field.annotation
@@ -38,7 +42,7 @@ def tables(model: type[BaseModel], path: str) -> list[str]:
             below += tables(sections[0], f"{key}.")
         if not sections or isinstance(field.default, tuple) or field.default is None:
             default = _default(field.get_default(call_default_factory=True))
-            own.append(f"| `{key}` | {default} | {_words(model, name, field.description)} |")
+            own.append(f"| `{key}` | {default} | {_words(model, name, field.description or told.get(name))} |")
     title = f"## {path.rstrip('.')}\n\n{_first_line(model)}\n" if path else "## The shop\n"
     return [title, "| key | default | meaning |", "|---|---|---|", *own, "", *below]
 
@@ -62,6 +66,18 @@ def _sections(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [section for part in get_args(annotation) for section in _sections(part)]
+
+
+def _docstrings(model: type[BaseModel]) -> dict[str, str]:
+    """The text below each key of a section. Pydantic can look it up too, but would do so at the start of every process."""
+    (section,) = ast.parse(inspect.getsource(model)).body
+    assert isinstance(section, ast.ClassDef)
+    return {
+        key.target.id: inspect.cleandoc(str(text.value.value))
+        for key, text in pairwise(section.body)
+        if isinstance(key, ast.AnnAssign) and isinstance(key.target, ast.Name)
+        if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
+    }
 
 
 def _words(model: type[BaseModel], name: str, description: str | None) -> str:

@@ -5,10 +5,11 @@ Does not: the parts themselves.
 """
 
 from collections.abc import Mapping
+from functools import cache
+from threading import Lock
 from typing import Any
 
 import dagster as dg
-from upath import UPath
 
 from segmentation_pipeline import forgetting, jobs, schedules
 from segmentation_pipeline.assets import (
@@ -24,31 +25,30 @@ from segmentation_pipeline.assets import (
     segments,
 )
 from segmentation_pipeline.assets.gated import INPUTS
-from segmentation_pipeline.checks.gate import Gate
-from segmentation_pipeline.checks.judge_process import judge_process
 from segmentation_pipeline.checks.suites import suites
 from segmentation_pipeline.core import schema
 from segmentation_pipeline.partitions import calendar
 from segmentation_pipeline.reporting import metadata
-from segmentation_pipeline.resources.engines.opening import open_engine
-from segmentation_pipeline.resources.erasure import Erasure
-from segmentation_pipeline.resources.forgotten import Tombstones
-from segmentation_pipeline.resources.freshness import LOGIC_VERSION, Freshness
-from segmentation_pipeline.resources.lake import Lake
-from segmentation_pipeline.resources.lake_inputs import LakeInputs
-from segmentation_pipeline.resources.ledger import QualityLedger
-from segmentation_pipeline.resources.model_store import ModelStore
-from segmentation_pipeline.resources.publishing.exports import ExportFolder
-from segmentation_pipeline.resources.publishing.postgres import SegmentPublisher
-from segmentation_pipeline.resources.reports import ReportFolder
-from segmentation_pipeline.resources.sources.opening import open_source
-from segmentation_pipeline.resources.stretches import Stretches
-from segmentation_pipeline.sensors import alerts
+from segmentation_pipeline.resources.freshness import LOGIC_VERSION
 from segmentation_pipeline.sensors.drift import drift
 from segmentation_pipeline.sensors.new_data import new_data
 from segmentation_pipeline.settings import Settings, load_configured
 
 SEGMENTS = dg.AssetKey("customer_segments")
+RESOURCES = (
+    "settings",
+    "engine",
+    "lake",
+    "source",
+    "models",
+    "reports",
+    "freshness",
+    "stretches",
+    "ledger",
+    "tombstones",
+    "erasure",
+    "gate",
+)
 
 
 def build_definitions(settings: Settings | None = None, overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
@@ -71,45 +71,54 @@ def build_definitions(settings: Settings | None = None, overrides: Mapping[str, 
             *([jobs.publish] if settings.publish else []),
         ],
         schedules=[schedules.nightly(settings), schedules.refit(settings)],
-        sensors=[new_data(settings), drift(settings), *alerts.sensors(settings)],
-        resources={**build_resources(settings), **(overrides or {})},
+        sensors=_sensors(settings),
+        resources={
+            **_resources(settings),
+            INPUTS: dg.InputManagerDefinition(_inputs, required_resource_keys={"lake"}),
+            **(overrides or {}),
+        },
         executor=dg.in_process_executor,
     )
 
 
-def build_resources(settings: Settings) -> dict[str, Any]:
-    """Everything assets reach the world through, by resource name; nothing is opened before it is used."""
-    engine = open_engine(settings)
-    lake = Lake(UPath(settings.lake), engine)
-    tombstones = Tombstones(settings, engine, lake.root / "forgotten")
-    source = open_source(
-        settings, engine, lake.root / ".sources", tombstones, lambda file: lake.came_from(file.path, file.days())
-    )
-    models = ModelStore(lake.root / "segmentation_model")
-    reports = ReportFolder(UPath(settings.reports))
-    publish = settings.publish
-    exports = ExportFolder(UPath(publish.exports), lake) if publish and publish.exports else None
-    publisher = SegmentPublisher(publish.database) if publish and publish.database else None
-    freshness = Freshness(settings, source, lake, models, reports, exports)
-    stretches = Stretches(lake, source.files, settings.engine.rows_at_once)
-    ledger = QualityLedger(lake.root / "quality_results", engine)
-    return {
-        "settings": settings,
-        "engine": engine,
-        "lake": lake,
-        "source": source,
-        "models": models,
-        "reports": reports,
-        "freshness": freshness,
-        "stretches": stretches,
-        "ledger": ledger,
-        "tombstones": tombstones,
-        "erasure": Erasure(settings, lake, source, tombstones, stretches, publisher, exports),
-        "gate": Gate(settings, suites(settings), lake, freshness, ledger, judge_process(), stretches),
-        INPUTS: dg.InputManagerDefinition(lambda _context: LakeInputs(lake)),
-        **({"exports": exports} if exports else {}),
-        **({"publisher": publisher} if publisher else {}),
-    }
+def _sensors(settings: Settings) -> list[dg.SensorDefinition]:
+    found = [new_data(settings), drift(settings)]
+    if settings.alerts.webhook_variable:
+        from segmentation_pipeline.sensors import alerts  # with an HTTP client, which most shops can do without
+
+        found += alerts.sensors(settings)
+    return found
+
+
+def _resources(settings: Settings) -> dict[str, dg.ResourceDefinition]:
+    """The resources of `opening.build_resources`, which are all made when the first of them is used.
+
+    Ibis, pandas and PyArrow are loaded then, which takes longer than to load Dagster and all of these definitions.
+    """
+    lock = Lock()
+
+    @cache
+    def made() -> dict[str, Any]:
+        from segmentation_pipeline.opening import build_resources
+
+        return build_resources(settings)
+
+    def resource(name: str) -> dg.ResourceDefinition:
+        def get(_context: dg.InitResourceContext) -> Any:
+            with lock:  # two ticks at once would load the same packages at once, and not all of them bear that
+                return made()[name]
+
+        return dg.ResourceDefinition(get)
+
+    places = settings.publish
+    publishing = {"exports": places and places.exports, "publisher": places and places.database}
+    return {name: resource(name) for name in (*RESOURCES, *(name for name, place in publishing.items() if place))}
+
+
+def _inputs(context: dg.InitResourceContext) -> dg.InputManager:
+    from segmentation_pipeline.resources.lake_inputs import LakeInputs
+
+    return LakeInputs(context.resources.lake)
 
 
 def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:

@@ -79,7 +79,7 @@ def run(
 
         judge_process().start()
         from segmentation_pipeline import planning
-        from segmentation_pipeline.build import build_resources
+        from segmentation_pipeline.opening import build_resources
         from segmentation_pipeline.resources.sources.opening import wait_until_settled
 
         resources = build_resources(settings)
@@ -137,7 +137,7 @@ def quarantine(
     with _errors_in_plain_words():
         settings = _settings(config)
         from segmentation_pipeline import inspection, terminal
-        from segmentation_pipeline.build import build_resources
+        from segmentation_pipeline.opening import build_resources
 
         days = (first.date() if first else None, last.date() if last else None)
         found = inspection.quarantine(build_resources(settings)["lake"], *days, reason, samples)
@@ -158,7 +158,7 @@ def forget(
     with _errors_in_plain_words():
         settings = _settings(config)
         from segmentation_pipeline import inspection, terminal
-        from segmentation_pipeline.build import build_resources
+        from segmentation_pipeline.opening import build_resources
 
         resources = build_resources(settings)
         asked = inspection.asked_to_forget(resources, customer)
@@ -176,7 +176,7 @@ def list_models(config: ConfigOption = None) -> None:
     with _errors_in_plain_words():
         settings = _settings(config)
         from segmentation_pipeline import inspection, terminal
-        from segmentation_pipeline.build import build_resources
+        from segmentation_pipeline.opening import build_resources
 
         terminal.console().print(terminal.models(inspection.models(build_resources(settings)["models"])))
 
@@ -186,7 +186,7 @@ def use_model(version: Annotated[int, typer.Argument(help="Its number.")], confi
     """Put an earlier or a kept version in force; the next run scores its day with it."""
     with _errors_in_plain_words():
         settings = _settings(config)
-        from segmentation_pipeline.build import build_resources
+        from segmentation_pipeline.opening import build_resources
 
         build_resources(settings)["models"].put_in_force(version)
         typer.echo(f"Version {version} is in force. `segmentation run` scores the last day with it.")

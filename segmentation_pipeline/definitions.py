@@ -1,5 +1,15 @@
-"""The code location that Dagster loads."""
+"""The code location that Dagster loads.
 
-from segmentation_pipeline.build import build_definitions
+Python looks for garbage among what is being loaded, where there is none: what a module makes stays. Looking takes as long
+as building the definitions does, so it is put off until they are built.
+"""
 
-defs = build_definitions()
+import gc
+
+gc.disable()
+try:
+    from segmentation_pipeline.build import build_definitions
+
+    defs = build_definitions()
+finally:
+    gc.enable()

@@ -9,7 +9,7 @@ forgotten customers has (resources/forgotten.py).
 import dagster as dg
 
 from segmentation_pipeline.partitions import POOL
-from segmentation_pipeline.resources.erasure import Erasure
+from segmentation_pipeline.resources.annotations import Erasure
 
 
 class Forget(dg.Config):

@@ -11,8 +11,7 @@ import dagster as dg
 
 from segmentation_pipeline import jobs
 from segmentation_pipeline.partitions import tags_of_days
-from segmentation_pipeline.resources.lake import Lake
-from segmentation_pipeline.resources.model_store import ModelStore
+from segmentation_pipeline.resources.annotations import Lake, ModelStore
 from segmentation_pipeline.settings import Settings
 
 Clock = Callable[[], datetime]

@@ -6,11 +6,9 @@ Belongs here: `clean_transactions`, `quarantined_transactions`. Does not: the ru
 from collections.abc import Iterator, Mapping
 
 import dagster as dg
-import ibis.expr.types as ir
 
 from segmentation_pipeline.assets.gated import gated_together
-from segmentation_pipeline.core import cleaning
-from segmentation_pipeline.resources.engines.engine import Engine
+from segmentation_pipeline.resources.annotations import Engine, Table
 from segmentation_pipeline.settings import Settings
 
 CLEAN_DESCRIPTION = """Accepted lines, typed: sales, returns and adjustments.
@@ -31,9 +29,11 @@ Correct the source or the settings and materialize the day again: the rows move 
     },
 )
 def clean_transactions_and_quarantine(
-    raw_transactions: ir.Table, engine: dg.ResourceParam[Engine], settings: dg.ResourceParam[Settings]
-) -> Iterator[Mapping[str, ir.Table]]:
+    raw_transactions: Table, engine: dg.ResourceParam[Engine], settings: dg.ResourceParam[Settings]
+) -> Iterator[Mapping[str, Table]]:
     """Judge every raw row once, and part the accepted from the rejected ones."""
+    from segmentation_pipeline.core import cleaning
+
     with engine.held(cleaning.rejected(raw_transactions, settings)) as rejected:
         yield {
             "clean_transactions": cleaning.accepted(raw_transactions, rejected, settings),

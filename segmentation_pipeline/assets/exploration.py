@@ -7,33 +7,34 @@ from collections.abc import Sequence
 from datetime import date
 
 import dagster as dg
-import ibis
-import ibis.expr.types as ir
-import pandas as pd
-from ibis import _
 
 from segmentation_pipeline.assets.gated import gated
-from segmentation_pipeline.core import exploration
-from segmentation_pipeline.core.clustering import preprocessing
-from segmentation_pipeline.core.clustering.scoring import RFM
-from segmentation_pipeline.resources.engines.engine import Engine
+from segmentation_pipeline.resources.annotations import DataFrame, Engine, Table
 from segmentation_pipeline.settings import Settings
 
 
 @gated(group="exploration", kinds={"parquet", "pandas"})
 def feature_exploration(
     days: Sequence[date],
-    rfm_features: ir.Table,
+    rfm_features: Table,
     engine: dg.ResourceParam[Engine],
     settings: dg.ResourceParam[Settings],
-) -> pd.DataFrame:
+) -> DataFrame:
     """Quantiles, moments, histograms and correlations of recency, frequency and monetary, in a bounded sample."""
+    import ibis
+    import pandas as pd
+    from ibis import _
+
+    from segmentation_pipeline.core import exploration
+    from segmentation_pipeline.core.clustering import preprocessing
+    from segmentation_pipeline.core.clustering.scoring import RFM
+
     model = settings.model
     described = tuple(dict.fromkeys((*RFM, *model.features)))
     parts = []
     with engine.held(rfm_features) as features:
 
-        def sample(day: date) -> ir.Table:
+        def sample(day: date) -> Table:
             of_day = features.filter(_.date == ibis.literal(day)).select("customer_id", *described)
             return preprocessing.sample(of_day, model.sample_rows, model.seed)
 

@@ -7,18 +7,18 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 
 import dagster as dg
-import ibis.expr.types as ir
 
 from segmentation_pipeline.assets.gated import gated
-from segmentation_pipeline.core import orders, returns, rfm
 from segmentation_pipeline.partitions import history, window
-from segmentation_pipeline.resources.engines.engine import Engine, OfDay, hold_for
+from segmentation_pipeline.resources.annotations import Engine, OfDay, Table
 from segmentation_pipeline.settings import Settings
 
 
 @gated(group="features", kinds={"parquet", "duckdb"})
-def customer_orders(clean_transactions: ir.Table) -> ir.Table:
+def customer_orders(clean_transactions: Table) -> Table:
     """One row per customer and order of the day: items, amount and products, so old lines are never read again."""
+    from segmentation_pipeline.core import orders
+
     return orders.customer_orders(clean_transactions)
 
 
@@ -29,15 +29,17 @@ def customer_orders(clean_transactions: ir.Table) -> ir.Table:
 )
 def customer_returns(
     days: Sequence[date],
-    clean_transactions: ir.Table,
-    customer_orders: ir.Table,
+    clean_transactions: Table,
+    customer_orders: Table,
     settings: dg.ResourceParam[Settings],
-) -> ir.Table:
+) -> Table:
     """One row per customer and order given back on the day: items and money, matched first in, first out.
 
     A return that finds no sale of the same customer and product in its look-back window has no order. The day's orders
     are read by its gate: orders less returns are the money of the day.
     """
+    from segmentation_pipeline.core import returns
+
     del customer_orders
     return returns.customer_returns(
         clean_transactions, settings.rfm.return_window_days, settings.source.measure, min(days), max(days)
@@ -51,8 +53,8 @@ def customer_returns(
 )
 def rfm_features(
     days: Sequence[date],
-    customer_orders: ir.Table,
-    customer_returns: ir.Table,
+    customer_orders: Table,
+    customer_returns: Table,
     engine: dg.ResourceParam[Engine],
     settings: dg.ResourceParam[Settings],
 ) -> Iterator[OfDay]:
@@ -60,6 +62,9 @@ def rfm_features(
 
     Backfilling an old day gives exactly what the night of that day would have given.
     """
+    from segmentation_pipeline.core import rfm
+    from segmentation_pipeline.resources.engines.engine import hold_for
+
     measure, recent_days = settings.source.measure, settings.rfm.recent_days
     held = hold_for(engine, days)
     with held(customer_orders) as known, held(customer_returns) as given_back:

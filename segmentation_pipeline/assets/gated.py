@@ -15,19 +15,20 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-import ibis.expr.types as ir
 
 from segmentation_pipeline.assets.retrying import retrying
-from segmentation_pipeline.checks.gate import Gate, Recipe
-from segmentation_pipeline.checks.results import check_spec
-from segmentation_pipeline.checks.stages import STAGES, Tables
+from segmentation_pipeline.checks.expectations import Expectation
 from segmentation_pipeline.checks.suites import Suites
 from segmentation_pipeline.partitions import DAYS, POOL, days_of
-from segmentation_pipeline.resources.lake import Rows
+from segmentation_pipeline.resources.annotations import Table
 from segmentation_pipeline.settings import Schedule, Settings
+
+if TYPE_CHECKING:
+    from segmentation_pipeline.checks.stages import Tables
+    from segmentation_pipeline.resources.lake import Rows
 
 INPUTS = "lake_inputs"
 
@@ -69,7 +70,7 @@ class GatedAsset:
             pool=POOL,
             partitions_def=DAYS if self.is_daily else None,
             backfill_policy=dg.BackfillPolicy.single_run() if self.is_daily else None,
-            check_specs=[check_spec(self.name, each) for each in suites[self.name]],
+            check_specs=[_check_spec(self.name, each) for each in suites[self.name]],
         )(self._compute(settings.schedule))
 
     def _read(self, name: str, settings: Settings) -> dg.AssetIn:
@@ -82,19 +83,22 @@ class GatedAsset:
 
     @property
     def _tables(self) -> list[str]:
-        return [name for name, each in self._parameters.items() if each.annotation is ir.Table]
+        return [name for name, each in self._parameters.items() if each.annotation is Table]
 
     def _compute(self, schedule: Schedule) -> Callable[..., Any]:
-        stage = STAGES[self.name]
         same_day = [name for name in self._tables if name not in self.reads]
         function = contextmanager(self.function) if inspect.isgeneratorfunction(self.function) else self._returned
 
         @contextmanager
-        def make(given: Mapping[str, Any], days: Sequence[date], read: Tables) -> Iterator[Mapping[str, Rows]]:
+        def make(given: Mapping[str, Any], days: Sequence[date], read: "Tables") -> Iterator[Mapping[str, "Rows"]]:
             with function(**{**given, **read, **({"days": days} if "days" in self._parameters else {})}) as made:
                 yield made if len(self.outs) > 1 else {self.name: made}
 
-        def compute(context: dg.AssetExecutionContext, gate: dg.ResourceParam[Gate], **given: Any) -> Iterator[Any]:
+        def compute(context: dg.AssetExecutionContext, gate: dg.ResourceParam[Any], **given: Any) -> Iterator[Any]:
+            from segmentation_pipeline.checks.gate import Recipe
+            from segmentation_pipeline.checks.stages import STAGES
+
+            stage = STAGES[self.name]
             with retrying(context, schedule):
                 if self.is_daily:
                     recipe = Recipe({name: given[name] for name in self._tables}, same_day, partial(make, given))
@@ -138,3 +142,14 @@ def gated_together(
 ) -> Callable[[Callable[..., Any]], GatedAsset]:
     """Declare assets that are made together and let through or held back together, by the checks of `name`."""
     return lambda function: GatedAsset(function, name, group, outs, {}, (), is_daily=True)
+
+
+def _check_spec(stage: str, expectation: Expectation) -> dg.AssetCheckSpec:
+    """The expectation as the UI lists it, before it was ever judged."""
+    return dg.AssetCheckSpec(
+        expectation.name,
+        asset=stage,
+        description=f"{expectation.severity.capitalize()}: {expectation.threshold}. {expectation.why}",
+        blocking=expectation.severity == "critical",
+        metadata={"severity": expectation.severity, "threshold": expectation.threshold, "remedy": expectation.remedy},
+    )

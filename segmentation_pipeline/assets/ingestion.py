@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from datetime import date
 
 import dagster as dg
-import ibis.expr.types as ir
 
 from segmentation_pipeline.assets.gated import gated
-from segmentation_pipeline.resources.sources.source import TransactionSource
+from segmentation_pipeline.resources.annotations import Table, TransactionSource
 
 
 @gated(group="ingestion", kinds={"parquet", "duckdb", "bronze"})
-def raw_transactions(days: Sequence[date], source: dg.ResourceParam[TransactionSource]) -> ir.Table:
+def raw_transactions(days: Sequence[date], source: dg.ResourceParam[TransactionSource]) -> Table:
     """Source rows of the day, as text, with the file and row each came from.
 
     Every row of every file is in exactly one day. A row without a usable day of sale is filed under the first day of

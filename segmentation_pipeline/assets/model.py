@@ -5,21 +5,18 @@ Does not: fitting and choosing (core/clustering/), storing versions (resources/m
 """
 
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-import pandas as pd
 
 from segmentation_pipeline.assets.gated import gated
-from segmentation_pipeline.checks.gate import Candidate
 from segmentation_pipeline.core import schema
-from segmentation_pipeline.core.clustering import preprocessing, promotion, selection, training
-from segmentation_pipeline.core.clustering.scoring import model_table
-from segmentation_pipeline.core.profiling import segments as profiling
-from segmentation_pipeline.reporting import metadata
-from segmentation_pipeline.resources.lake import Lake, MissingPartitions
-from segmentation_pipeline.resources.model_store import ModelStore
+from segmentation_pipeline.resources.annotations import DataFrame, Lake, ModelStore
 from segmentation_pipeline.settings import ConfigurationError, Settings, chosen_for_one_run
+
+if TYPE_CHECKING:
+    from segmentation_pipeline.checks.gate import Candidate
+    from segmentation_pipeline.core.clustering.training import Choice
 
 SHOWN = (
     "algorithm",
@@ -56,8 +53,15 @@ class PromotionConfig(dg.Config):
     deps=(dg.AssetDep("rfm_features", partition_mapping=dg.AllPartitionMapping()),),
     is_daily=False,
 )
-def k_diagnostics(config: RefitConfig, lake: dg.ResourceParam[Lake], settings: dg.ResourceParam[Settings]) -> Candidate:
+def k_diagnostics(
+    config: RefitConfig, lake: dg.ResourceParam[Lake], settings: dg.ResourceParam[Settings]
+) -> "Candidate":
     """Every algorithm and number of segments, measured by every index, with each index's vote and the policy's choice."""
+    from segmentation_pipeline.checks.gate import Candidate
+    from segmentation_pipeline.core.clustering import preprocessing, selection
+    from segmentation_pipeline.core.profiling import segments as profiling
+    from segmentation_pipeline.reporting import metadata
+
     given = {"k": config.k, "algorithm": config.algorithm, "features": config.features}
     model = chosen_for_one_run(settings.model, **given)
     as_of = _day(config.as_of) if config.as_of else _last_day(lake)
@@ -92,12 +96,18 @@ def segmentation_model(
     lake: dg.ResourceParam[Lake],
     models: dg.ResourceParam[ModelStore],
     settings: dg.ResourceParam[Settings],
-) -> Candidate:
+) -> "Candidate":
     """The model in force: centres, scaling and names as tables, with a card that says how it came about.
 
     Every model that passes its gate is kept as a version. `promote` decides whether it is put in force; the pointer to the
     version in force is then swapped in one step. One that does not pass is not kept, and the model in force stays.
     """
+    from segmentation_pipeline.checks.gate import Candidate
+    from segmentation_pipeline.core.clustering import promotion, training
+    from segmentation_pipeline.core.clustering.scoring import model_table
+    from segmentation_pipeline.core.profiling import segments as profiling
+    from segmentation_pipeline.reporting import metadata
+
     promote = chosen_for_one_run(settings.model, promote=config.promote).promote
     diagnostics = lake.engine.to_pandas(lake.read(schema.K_DIAGNOSTICS))
     choice = _choice(diagnostics)
@@ -134,9 +144,13 @@ def _day(text: str) -> date:
         raise ConfigurationError(f"The run's configuration cannot be used\n  {told}") from problem
 
 
-def _choice(diagnostics: pd.DataFrame) -> training.Choice:
+def _choice(diagnostics: DataFrame) -> "Choice":
+    import pandas as pd
+
+    from segmentation_pipeline.core.clustering.training import Choice
+
     chosen = diagnostics[diagnostics["is_chosen"]].iloc[0]
-    return training.Choice(
+    return Choice(
         pd.Timestamp(chosen["date"]).date(),
         tuple(str(chosen["features"]).split(", ")),
         chosen["algorithm"],
@@ -145,11 +159,14 @@ def _choice(diagnostics: pd.DataFrame) -> training.Choice:
     )
 
 
-def _sampled(lake: Lake, as_of: date, rows: int, seed: int) -> pd.DataFrame:
+def _sampled(lake: Lake, as_of: date, rows: int, seed: int) -> DataFrame:
+    from segmentation_pipeline.core.clustering import preprocessing
+    from segmentation_pipeline.core.clustering.selection import NotEnoughCustomers
+
     features = lake.read(schema.RFM_FEATURES, [as_of])
     sampled = lake.engine.to_pandas(preprocessing.sample(features, rows, seed))
     if sampled.empty:
-        raise selection.NotEnoughCustomers(
+        raise NotEnoughCustomers(
             f"No customer has net spend on {as_of}, so there is nothing to segment. `segmentation check-source` shows whether "
             "rows are quarantined or lack a customer."
         )
@@ -157,6 +174,8 @@ def _sampled(lake: Lake, as_of: date, rows: int, seed: int) -> pd.DataFrame:
 
 
 def _last_day(lake: Lake) -> date:
+    from segmentation_pipeline.resources.lake import MissingPartitions
+
     days = lake.days("rfm_features")
     if not days:
         raise MissingPartitions(

@@ -6,25 +6,29 @@ snapshots (core/changes.py).
 
 from collections.abc import Iterator
 from datetime import date
+from typing import TYPE_CHECKING
 
 import dagster as dg
-import ibis
-import ibis.expr.types as ir
-import pandas as pd
-from ibis import _
 
 from segmentation_pipeline.assets.gated import INPUTS
 from segmentation_pipeline.assets.retrying import retrying
-from segmentation_pipeline.core import changes, naming, schema
+from segmentation_pipeline.core import schema
 from segmentation_pipeline.core.schema import publishing as layouts
 from segmentation_pipeline.partitions import DAYS, POOL, days_of
 from segmentation_pipeline.reporting import metadata
-from segmentation_pipeline.resources.freshness import Freshness
-from segmentation_pipeline.resources.lake import Lake
-from segmentation_pipeline.resources.model_store import ModelStore
-from segmentation_pipeline.resources.publishing.exports import ExportFolder
-from segmentation_pipeline.resources.publishing.postgres import Publication, SegmentPublisher
+from segmentation_pipeline.resources.annotations import (
+    DataFrame,
+    ExportFolder,
+    Freshness,
+    Lake,
+    ModelStore,
+    SegmentPublisher,
+    Table,
+)
 from segmentation_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from segmentation_pipeline.resources.publishing.postgres import Publication
 
 FLOWS_SHOWN = 40
 
@@ -50,7 +54,7 @@ def configured(settings: Settings) -> list[dg.AssetsDefinition]:
 )
 def published_segments(
     context: dg.AssetExecutionContext,
-    customer_segments: ir.Table,
+    customer_segments: Table,
     lake: dg.ResourceParam[Lake],
     freshness: dg.ResourceParam[Freshness],
     publisher: dg.ResourceParam[SegmentPublisher],
@@ -62,6 +66,9 @@ def published_segments(
     before changes nothing unless its customers were computed anew; one before the latest published day changes nothing at
     all. The columns are those of the note in the lake; the database's are in the metadata.
     """
+    import ibis
+    from ibis import _
+
     days = days_of(context)
     made_from = freshness.made_from("published_segments", days)
     with retrying(context, settings.schedule), lake.exclusively(f"run {context.run.run_id}", context.log.info):
@@ -88,7 +95,7 @@ def published_segments(
 )
 def segment_export(
     context: dg.AssetExecutionContext,
-    customer_segments: ir.Table,
+    customer_segments: Table,
     lake: dg.ResourceParam[Lake],
     freshness: dg.ResourceParam[Freshness],
     models: dg.ResourceParam[ModelStore],
@@ -99,6 +106,11 @@ def segment_export(
 
     Without a previous export everyone is new. Exporting a day again leaves the same bytes.
     """
+    import ibis
+    from ibis import _
+
+    from segmentation_pipeline.core import changes
+
     days = days_of(context)
     made_from = freshness.made_from("segment_export", days)
     with retrying(context, settings.schedule), lake.exclusively(f"run {context.run.run_id}", context.log.info):
@@ -123,14 +135,14 @@ def segment_export(
     yield from ()
 
 
-def _published(segments: ir.Table) -> ir.Table:
+def _published(segments: Table) -> Table:
     """A day's customers as the database holds them: not days since the last order, which change for everyone every night."""
     last_order = (segments.date - segments.recency_days.as_interval("D")).cast("date")
     columns = [name for name in layouts.DATABASE_SEGMENTS.names if name != "changed_on"]
     return segments.mutate(last_order_date=last_order).select(columns)
 
 
-def _noted(day: date, publication: Publication) -> pd.DataFrame:
+def _noted(day: date, publication: "Publication") -> DataFrame:
     row: dict[str, object] = {
         "date": day,
         "outcome": publication.outcome,
@@ -140,7 +152,7 @@ def _noted(day: date, publication: Publication) -> pd.DataFrame:
     return schema.PUBLISHED_SEGMENTS.frame([{**row, **publication.counts}])
 
 
-def _told(day: date, publication: Publication) -> dict[str, dg.MetadataValue]:
+def _told(day: date, publication: "Publication") -> dict[str, dg.MetadataValue]:
     """What the UI shows of a day; no customer is named."""
     if publication.outcome == "superseded":
         why = (
@@ -158,8 +170,13 @@ def _told(day: date, publication: Publication) -> dict[str, dg.MetadataValue]:
     }
 
 
-def _actions(segments: ir.Table, lake: Lake, models: ModelStore) -> dict[int, str]:
+def _actions(segments: Table, lake: Lake, models: ModelStore) -> dict[int, str]:
     """Segment id to what to do about its customers, by the model that scored the day."""
+    import pandas as pd
+    from ibis import _
+
+    from segmentation_pipeline.core import naming
+
     found = lake.engine.to_pandas(segments.agg(version=_.model_version.max()))["version"].iloc[0]
     scored_by = [] if pd.isna(found) else models.load(int(found)).segments
     return {naming.NET_ZERO_ID: naming.NET_ZERO_ACTION} | {each.segment_id: each.action for each in scored_by}

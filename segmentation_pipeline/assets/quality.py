@@ -7,14 +7,10 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import dagster as dg
-import pandas as pd
 
 from segmentation_pipeline.checks.suites import suites
 from segmentation_pipeline.partitions import DAYS, POOL, days_of
-from segmentation_pipeline.reporting import metadata
-from segmentation_pipeline.reporting.quality_data import QualityData
-from segmentation_pipeline.resources.ledger import QualityLedger
-from segmentation_pipeline.resources.reports import ReportFolder
+from segmentation_pipeline.resources.annotations import DataFrame, QualityLedger, ReportFolder
 from segmentation_pipeline.settings import Settings
 
 DAYS_SHOWN = 90
@@ -41,7 +37,8 @@ def quality_report(
 
     It reads the quality ledger alone, so it can be materialized for any day, after a failed gate too.
     """
-    from segmentation_pipeline.reporting import figure_theme, quality_figures, quality_page
+    from segmentation_pipeline.reporting import figure_theme, metadata, quality_figures, quality_page
+    from segmentation_pipeline.reporting.quality_data import QualityData
 
     *earlier, day = days_of(context)
     first = day - timedelta(days=DAYS_SHOWN - 1)
@@ -69,8 +66,10 @@ def quality_report(
     yield from ()
 
 
-def _checks(settings: Settings) -> pd.DataFrame:
+def _checks(settings: Settings) -> DataFrame:
     """Every expectation, in the order of the stages, with its limits."""
+    import pandas as pd
+
     return pd.DataFrame(
         {
             "stage": stage,

@@ -5,27 +5,26 @@ Belongs here: `segment_report`. Does not: statistics (core/), figures and page (
 
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
+from typing import TYPE_CHECKING
 
 import dagster as dg
-import ibis
-import ibis.expr.types as ir
-import pandas as pd
-from ibis import _
 
 from segmentation_pipeline.assets.gated import INPUTS
-from segmentation_pipeline.checks.profiles import profile_of_cleaning
-from segmentation_pipeline.core import rfm_groups, schema
-from segmentation_pipeline.core.clustering import preprocessing
-from segmentation_pipeline.core.profiling import clean
+from segmentation_pipeline.core import schema
 from segmentation_pipeline.partitions import DAYS, POOL, days_of, history, window
-from segmentation_pipeline.reporting import metadata
-from segmentation_pipeline.reporting.data import ReportData
-from segmentation_pipeline.resources.engines.engine import Engine
-from segmentation_pipeline.resources.freshness import Freshness
-from segmentation_pipeline.resources.lake import Lake
-from segmentation_pipeline.resources.model_store import ModelStore
-from segmentation_pipeline.resources.reports import ReportFolder
+from segmentation_pipeline.resources.annotations import (
+    DataFrame,
+    Engine,
+    Freshness,
+    Lake,
+    ModelStore,
+    ReportFolder,
+    Table,
+)
 from segmentation_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from segmentation_pipeline.reporting.data import ReportData
 
 SCATTER_CUSTOMERS = 4_000
 DRIFT_DAYS = 90
@@ -55,10 +54,10 @@ NOT_DRAWN = (
 )
 def segment_report(  # noqa: PLR0913 - a report is where everything comes together
     context: dg.AssetExecutionContext,
-    feature_exploration: ir.Table,
-    customer_segments: ir.Table,
-    segment_migration: ir.Table,
-    segment_profiles: ir.Table,
+    feature_exploration: Table,
+    customer_segments: Table,
+    segment_migration: Table,
+    segment_profiles: Table,
     lake: dg.ResourceParam[Lake],
     freshness: dg.ResourceParam[Freshness],
     models: dg.ResourceParam[ModelStore],
@@ -69,7 +68,10 @@ def segment_report(  # noqa: PLR0913 - a report is where everything comes togeth
 
     A run over many days draws the last of them only. Materialize another day alone to draw it.
     """
-    from segmentation_pipeline.reporting import figures, html
+    import ibis
+    from ibis import _
+
+    from segmentation_pipeline.reporting import figures, html, metadata
 
     *earlier, day = days_of(context)
     tables = {
@@ -102,8 +104,16 @@ def segment_report(  # noqa: PLR0913 - a report is where everything comes togeth
 
 
 def _report_data(
-    day: date, tables: Mapping[str, ir.Table], lake: Lake, models: ModelStore, settings: Settings
-) -> ReportData:
+    day: date, tables: Mapping[str, Table], lake: Lake, models: ModelStore, settings: Settings
+) -> "ReportData":
+    import pandas as pd
+
+    from segmentation_pipeline.checks.profiles import profile_of_cleaning
+    from segmentation_pipeline.core import rfm_groups
+    from segmentation_pipeline.core.clustering import preprocessing
+    from segmentation_pipeline.core.profiling import clean
+    from segmentation_pipeline.reporting.data import ReportData
+
     engine = lake.engine
     segments = tables["customer_segments"]
     version = _scored_by(segments, engine, models)
@@ -147,14 +157,19 @@ def _report_data(
     )
 
 
-def _scored_by(segments: ir.Table, engine: Engine, models: ModelStore) -> int:
+def _scored_by(segments: Table, engine: Engine, models: ModelStore) -> int:
     """The version of the model that scored a day; of a day without customers, the one in force."""
+    import pandas as pd
+    from ibis import _
+
     found = engine.to_pandas(segments.agg(version=_.model_version.max()))["version"].iloc[0]
     return models.in_force() if pd.isna(found) else int(found)
 
 
-def _drift(day: date, version: int, lake: Lake) -> pd.DataFrame:
+def _drift(day: date, version: int, lake: Lake) -> DataFrame:
     """The day's drift and that of the days before that the same model scored, of those that are in the lake."""
+    from ibis import _
+
     first = day - timedelta(days=DRIFT_DAYS)
     days = [each for each in lake.days("segment_drift") if first <= each <= day]
     history = lake.read(schema.SEGMENT_DRIFT, days).filter(_.model_version == version)

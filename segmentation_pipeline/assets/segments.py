@@ -8,27 +8,21 @@ from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 
 import dagster as dg
-import ibis
-import ibis.expr.types as ir
-import pandas as pd
-from ibis import _
 
 from segmentation_pipeline.assets.gated import gated
-from segmentation_pipeline.core import drift, migration, profiles, rfm, schema
-from segmentation_pipeline.core.clustering import scoring
+from segmentation_pipeline.core import schema
 from segmentation_pipeline.partitions import history
-from segmentation_pipeline.resources.engines.engine import Engine, hold_for
-from segmentation_pipeline.resources.freshness import Freshness
-from segmentation_pipeline.resources.lake import Lake
-from segmentation_pipeline.resources.model_store import ModelStore
+from segmentation_pipeline.resources.annotations import DataFrame, Engine, Freshness, Lake, ModelStore, Table
 from segmentation_pipeline.settings import Settings
 
 MODEL = (dg.AssetDep("segmentation_model"),)
 
 
 @gated(group="segments", kinds={"parquet", "duckdb", "gold"}, deps=MODEL)
-def customer_segments(rfm_features: ir.Table, models: dg.ResourceParam[ModelStore]) -> ir.Table:
+def customer_segments(rfm_features: Table, models: dg.ResourceParam[ModelStore]) -> Table:
     """Segment, RFM scores and RFM group of every customer at the end of the day, by the model in force."""
+    from segmentation_pipeline.core.clustering import scoring
+
     version = models.in_force()
     return scoring.customer_segments(rfm_features, models.load(version), version)
 
@@ -41,19 +35,26 @@ def customer_segments(rfm_features: ir.Table, models: dg.ResourceParam[ModelStor
 )
 def segment_migration(
     days: Sequence[date],
-    customer_segments: ir.Table,
-    customer_orders: ir.Table,
-    customer_returns: ir.Table,
+    customer_segments: Table,
+    customer_orders: Table,
+    customer_returns: Table,
     lake: dg.ResourceParam[Lake],
     freshness: dg.ResourceParam[Freshness],
     models: dg.ResourceParam[ModelStore],
     settings: dg.ResourceParam[Settings],
-) -> Iterator[ir.Table]:
+) -> Iterator[Table]:
     """Customers and revenue from segment to segment since an earlier day, both days scored by the same model.
 
     The earlier day's features are those in the lake, or, where they are not there or were made from something else since,
     computed anew from orders and returns. A day too early to have one compares with nothing and has no rows.
     """
+    import ibis
+    from ibis import _
+
+    from segmentation_pipeline.core import migration, rfm
+    from segmentation_pipeline.core.clustering import scoring
+    from segmentation_pipeline.resources.engines.engine import hold_for
+
     back = settings.migration.days
     versions = _versions(customer_segments, lake.engine)
     earlier = {
@@ -70,7 +71,7 @@ def segment_migration(
     held = hold_for(lake.engine, earlier)
     with held(customer_orders) as orders, held(customer_returns) as returns:
 
-        def features(of: Sequence[date]) -> ir.Table:
+        def features(of: Sequence[date]) -> Table:
             standing = [day for day in of if day in stored]
             anew = [
                 compute(orders, returns, day, settings.source.measure, settings.rfm.recent_days)
@@ -96,13 +97,18 @@ def segment_migration(
 
 @gated(group="segments", kinds={"parquet", "duckdb"}, deps=MODEL)
 def segment_drift(
-    rfm_features: ir.Table,
-    customer_segments: ir.Table,
+    rfm_features: Table,
+    customer_segments: Table,
     engine: dg.ResourceParam[Engine],
     models: dg.ResourceParam[ModelStore],
     settings: dg.ResourceParam[Settings],
-) -> pd.DataFrame:
+) -> DataFrame:
     """Population stability index (PSI) of each feature and of the segments, against the customers the model was fitted on."""
+    import pandas as pd
+    from ibis import _
+
+    from segmentation_pipeline.core import drift
+
     segments = customer_segments.select("date", "customer_id", "segment_id", "model_version")
     customers = rfm_features.inner_join(segments, ["date", "customer_id"])
     found = []
@@ -115,14 +121,18 @@ def segment_drift(
 
 @gated(group="segments", kinds={"parquet", "duckdb", "gold"}, deps=MODEL)
 def segment_profiles(
-    rfm_features: ir.Table,
-    customer_segments: ir.Table,
-    segment_migration: ir.Table,
+    rfm_features: Table,
+    customer_segments: Table,
+    segment_migration: Table,
     engine: dg.ResourceParam[Engine],
     models: dg.ResourceParam[ModelStore],
     settings: dg.ResourceParam[Settings],
-) -> pd.DataFrame:
+) -> DataFrame:
     """Size, revenue share, typical recency, frequency and monetary of each segment, and what to do about it, in numbers."""
+    import pandas as pd
+
+    from segmentation_pipeline.core import profiles
+
     measures = engine.to_pandas(profiles.measured(customer_segments, rfm_features))
     earlier = engine.to_pandas(profiles.before(segment_migration))
     told = (settings.currency, settings.rfm.recent_days)
@@ -133,7 +143,10 @@ def segment_profiles(
     return pd.concat(found) if found else schema.SEGMENT_PROFILES.frame([])
 
 
-def _versions(segments: ir.Table, engine: Engine) -> dict[date, int]:
+def _versions(segments: Table, engine: Engine) -> dict[date, int]:
     """The version of the model that scored each day."""
+    import pandas as pd
+    from ibis import _
+
     found = engine.to_pandas(segments.group_by("date").agg(version=_.model_version.max()))
     return {pd.Timestamp(day).date(): int(version) for day, version in found.itertuples(index=False)}

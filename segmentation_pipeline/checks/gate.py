@@ -21,8 +21,9 @@ import pandas as pd
 from segmentation_pipeline.checks import profiles, results
 from segmentation_pipeline.checks.judge_process import JudgeProcess
 from segmentation_pipeline.checks.judging import Verdict
-from segmentation_pipeline.checks.stages import Stage, Tables, written_columns
+from segmentation_pipeline.checks.stages import Stage, Tables
 from segmentation_pipeline.checks.suites import Suites
+from segmentation_pipeline.checks.written import written_columns
 from segmentation_pipeline.core import forgetting, schema
 from segmentation_pipeline.core.profiling import baselines
 from segmentation_pipeline.errors import PipelineError

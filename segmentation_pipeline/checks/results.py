@@ -10,7 +10,6 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 
-from segmentation_pipeline.checks.expectations import Expectation
 from segmentation_pipeline.checks.judging import Verdict
 from segmentation_pipeline.reporting import metadata, wording
 
@@ -21,17 +20,6 @@ SEVERITIES = {
 }
 DAYS_SHOWN = 20
 DAYS_NAMED = 3
-
-
-def check_spec(stage: str, expectation: Expectation) -> dg.AssetCheckSpec:
-    """The expectation as the UI lists it, before it was ever judged."""
-    return dg.AssetCheckSpec(
-        expectation.name,
-        asset=stage,
-        description=f"{expectation.severity.capitalize()}: {expectation.threshold}. {expectation.why}",
-        blocking=expectation.severity == "critical",
-        metadata={"severity": expectation.severity, "threshold": expectation.threshold, "remedy": expectation.remedy},
-    )
 
 
 def check_result(stage: str, verdict: Verdict, samples: Mapping[date, str]) -> dg.AssetCheckResult:

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from datetime import date
 
 import ibis.expr.types as ir
-import pyarrow as pa
 from ibis import _
 
-from segmentation_pipeline.core import cleaning, schema
+from segmentation_pipeline.checks.written import tables_of
+from segmentation_pipeline.core import cleaning
 from segmentation_pipeline.core.profiling import baselines, clean, features, raw, segments
 from segmentation_pipeline.core.schema import Column, Table
 from segmentation_pipeline.settings import Settings
@@ -28,7 +28,6 @@ class Stage:
 
     Attributes:
         asset: The asset its checks belong to.
-        writes: The tables that are let through or held back together.
         measured: Columns that the engine measures, besides `date`.
         measure: From the tables written and read, by asset, to a frame of `measured`. None for a table without days,
             which is judged as it is.
@@ -40,7 +39,6 @@ class Stage:
     """
 
     asset: str
-    writes: tuple[Table, ...]
     measured: tuple[Column, ...]
     measure: Measured | None = None
     is_by_day: bool = True
@@ -50,26 +48,15 @@ class Stage:
     samples: Mapping[str, Rows] = field(default_factory=dict)
 
     @property
+    def writes(self) -> tuple[Table, ...]:
+        """The tables that are let through or held back together."""
+        return tables_of(self.asset)
+
+    @property
     def columns(self) -> tuple[Column, ...]:
         """Every column that an expectation can name, besides `date`."""
         written = Column("columns", "string", "Columns and types of the tables as written")
         return (*self.measured, *baselines.columns(self.compared, self.unseen), written)
-
-    @property
-    def declared_columns(self) -> str:
-        """What `columns` says if every table has the columns that `schema` declares."""
-        if self.measure is None:
-            return ", ".join(self.writes[0].names)
-        return written_columns(*((layout.asset, layout.ibis_schema.to_pyarrow()) for layout in self.writes))
-
-
-def written_columns(*tables: tuple[str, pa.Schema]) -> str:
-    """Columns and types of tables in one line of text, such as `customer_orders: date date32[day], …`."""
-
-    def described(column: pa.Field) -> str:
-        return f"{column.name} {column.type}".replace("<item:", "<element:")  # as Parquet calls what is in a list
-
-    return "; ".join(f"{asset}: {', '.join(map(described, columns))}" for asset, columns in tables)
 
 
 def _copies(tables: Tables, _settings: Settings) -> ir.Table:
@@ -96,7 +83,6 @@ STAGES: dict[str, Stage] = {
     for stage in (
         Stage(
             "raw_transactions",
-            (schema.RAW_TRANSACTIONS,),
             raw.COLUMNS,
             lambda tables, days, settings: raw.measured(tables["raw_transactions"], days, settings),
             compared=baselines.RAW,
@@ -113,7 +99,6 @@ STAGES: dict[str, Stage] = {
         ),
         Stage(
             "clean_transactions",
-            (schema.CLEAN_TRANSACTIONS, schema.QUARANTINED_TRANSACTIONS),
             clean.COLUMNS,
             lambda tables, days, settings: clean.measured(
                 tables["raw_transactions"],
@@ -134,7 +119,6 @@ STAGES: dict[str, Stage] = {
         ),
         Stage(
             "customer_orders",
-            (schema.CUSTOMER_ORDERS,),
             features.ORDERS_COLUMNS,
             lambda tables, days, _settings: features.orders_measured(
                 tables["clean_transactions"], tables["customer_orders"], days
@@ -142,7 +126,6 @@ STAGES: dict[str, Stage] = {
         ),
         Stage(
             "customer_returns",
-            (schema.CUSTOMER_RETURNS,),
             features.RETURNS_COLUMNS,
             lambda tables, days, _settings: features.returns_measured(
                 tables["clean_transactions"], tables["customer_orders"], tables["customer_returns"], days
@@ -152,7 +135,6 @@ STAGES: dict[str, Stage] = {
         ),
         Stage(
             "rfm_features",
-            (schema.RFM_FEATURES,),
             features.FEATURES_COLUMNS,
             lambda tables, days, _settings: features.features_measured(
                 tables["customer_orders"], tables["customer_returns"], tables["rfm_features"], days
@@ -161,16 +143,14 @@ STAGES: dict[str, Stage] = {
         ),
         Stage(
             "feature_exploration",
-            (schema.FEATURE_EXPLORATION,),
             segments.EXPLORATION_COLUMNS,
             lambda tables, _days, _settings: tables["feature_exploration"],
             is_by_day=False,
         ),
-        Stage("k_diagnostics", (schema.K_DIAGNOSTICS,), segments.DIAGNOSTICS_COLUMNS),
-        Stage("segmentation_model", (schema.SEGMENTATION_MODEL,), segments.MODEL_COLUMNS),
+        Stage("k_diagnostics", segments.DIAGNOSTICS_COLUMNS),
+        Stage("segmentation_model", segments.MODEL_COLUMNS),
         Stage(
             "customer_segments",
-            (schema.CUSTOMER_SEGMENTS,),
             segments.SEGMENTS_COLUMNS,
             lambda tables, days, _settings: segments.segments_measured(
                 tables["rfm_features"], tables["customer_segments"], days
@@ -179,7 +159,6 @@ STAGES: dict[str, Stage] = {
         ),
         Stage(
             "segment_migration",
-            (schema.SEGMENT_MIGRATION,),
             segments.MIGRATION_COLUMNS,
             lambda tables, days, _settings: segments.migration_measured(
                 tables["customer_segments"], tables["segment_migration"], days
@@ -187,14 +166,12 @@ STAGES: dict[str, Stage] = {
         ),
         Stage(
             "segment_drift",
-            (schema.SEGMENT_DRIFT,),
             segments.DRIFT_COLUMNS,
             lambda tables, _days, _settings: segments.drift_measured(tables["segment_drift"]),
             is_by_day=False,
         ),
         Stage(
             "segment_profiles",
-            (schema.SEGMENT_PROFILES,),
             segments.PROFILES_COLUMNS,
             lambda tables, _days, _settings: segments.profiles_measured(
                 tables["customer_segments"], tables["segment_profiles"]

@@ -1,7 +1,8 @@
 """What the Dagster UI shows beside an asset: figures and the first rows of tables.
 
 Belongs here: PNG bytes and frames -> `MetadataValue`. The only module of this package that imports Dagster.
-Does not: drawing (figures.py). Importing this must stay cheap, so it never imports matplotlib.
+Does not: drawing (figures.py). Importing this must stay cheap, so it never imports matplotlib, and pandas only for a
+frame.
 """
 
 import base64
@@ -9,12 +10,14 @@ from collections.abc import Iterable
 from datetime import date, datetime
 from decimal import Decimal
 from numbers import Integral, Real
+from typing import TYPE_CHECKING
 
 import dagster as dg
-import pandas as pd
 
 from segmentation_pipeline.core.schema import Table
-from segmentation_pipeline.reporting import wording
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _ESCAPES = str.maketrans({"\\": "\\\\", "|": "\\|", "`": "\\`", "<": "&lt;", ">": "&gt;", "\n": " ", "\r": " "})
 
@@ -36,13 +39,17 @@ def columns(layout: Table) -> dg.TableSchema:
     )
 
 
-def table_preview(frame: pd.DataFrame, rows: int = 10) -> dg.MarkdownMetadataValue:
+def table_preview(frame: "pd.DataFrame", rows: int = 10) -> dg.MarkdownMetadataValue:
     """The first rows of a frame as a table in the Dagster UI, with the number of rows it was cut from.
 
     Args:
         frame: Any frame; its index is not shown.
         rows: How many rows to show at most.
     """
+    import pandas as pd
+
+    from segmentation_pipeline.reporting import wording
+
     if frame.columns.empty:
         return dg.MetadataValue.md("No columns.")
     shown = frame.head(rows)
@@ -67,6 +74,10 @@ def _cell(value: object) -> str:
 
 def _text(value: object) -> str:
     """A value as people write it: thousands separated, four significant digits, dates without midnight."""
+    import pandas as pd
+
+    from segmentation_pipeline.reporting import wording
+
     if pd.api.types.is_scalar(value) and wording.is_absent(value):
         return ""
     if isinstance(value, (bool, str)):

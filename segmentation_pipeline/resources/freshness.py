@@ -13,13 +13,16 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-from segmentation_pipeline.resources.lake import Lake
-from segmentation_pipeline.resources.model_store import ModelStore
-from segmentation_pipeline.resources.publishing.exports import ExportFolder
-from segmentation_pipeline.resources.reports import ReportFolder
-from segmentation_pipeline.resources.sources.source import TransactionSource
 from segmentation_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from segmentation_pipeline.resources.lake import Lake
+    from segmentation_pipeline.resources.model_store import ModelStore
+    from segmentation_pipeline.resources.publishing.exports import ExportFolder
+    from segmentation_pipeline.resources.reports import ReportFolder
+    from segmentation_pipeline.resources.sources.source import TransactionSource
 
 # Raised whenever the same input would give other rows than before: lakes of earlier versions are then brought up to date.
 LOGIC_VERSION = "3"
@@ -54,11 +57,11 @@ class Freshness:
     def __init__(
         self,
         settings: Settings,
-        source: TransactionSource,
-        lake: Lake,
-        models: ModelStore,
-        reports: ReportFolder,
-        exports: ExportFolder | None = None,
+        source: "TransactionSource",
+        lake: "Lake",
+        models: "ModelStore",
+        reports: "ReportFolder",
+        exports: "ExportFolder | None" = None,
     ) -> None:
         self._settings = settings
         self._source = source

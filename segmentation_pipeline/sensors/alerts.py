@@ -15,7 +15,7 @@ import dagster as dg
 
 from segmentation_pipeline.core import alerting
 from segmentation_pipeline.core.alerting import Alert
-from segmentation_pipeline.resources.lake import Lake
+from segmentation_pipeline.resources.annotations import Lake
 from segmentation_pipeline.resources.sent_alerts import AlreadySending, SentAlerts
 from segmentation_pipeline.resources.webhook import NotDelivered, Webhook
 from segmentation_pipeline.sensors import run_records

@@ -4,13 +4,10 @@ Belongs here: when to look, and the request. Does not: measuring drift (core/dri
 """
 
 import dagster as dg
-import ibis
-from ibis import _
 
 from segmentation_pipeline import jobs
 from segmentation_pipeline.core import schema
-from segmentation_pipeline.resources.lake import Lake
-from segmentation_pipeline.resources.model_store import ModelStore
+from segmentation_pipeline.resources.annotations import Lake, ModelStore
 from segmentation_pipeline.settings import Settings
 
 
@@ -33,6 +30,9 @@ def drift(settings: Settings) -> dg.SensorDefinition:
     def drift_sensor(
         lake: dg.ResourceParam[Lake], models: dg.ResourceParam[ModelStore]
     ) -> dg.RunRequest | dg.SkipReason:
+        import ibis
+        from ibis import _
+
         days = lake.days("segment_drift")
         if not days:
             return dg.SkipReason("Drift has not been measured on any day yet.")

@@ -7,15 +7,17 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from segmentation_pipeline import catching_up, jobs
+from segmentation_pipeline import jobs
 from segmentation_pipeline.partitions import tags_of_days
-from segmentation_pipeline.resources.freshness import Freshness
-from segmentation_pipeline.resources.lake import Lake
-from segmentation_pipeline.resources.sources.source import TransactionSource
+from segmentation_pipeline.resources.annotations import Freshness, Lake, TransactionSource
 from segmentation_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from segmentation_pipeline.catching_up import Due
 
 NAME = "new_data_sensor"
 BECAUSE_TAG = "segmentation/because"
@@ -82,6 +84,8 @@ def new_data(settings: Settings, now: Callable[[], datetime] = lambda: datetime.
         freshness: dg.ResourceParam[Freshness],
         lake: dg.ResourceParam[Lake],
     ) -> dg.SensorResult | dg.SkipReason:
+        from segmentation_pipeline import catching_up
+
         under_way = context.instance.get_runs(
             dg.RunsFilter(tags={"dagster/sensor_name": NAME}, statuses=UNFINISHED), limit=1
         )
@@ -112,7 +116,7 @@ def new_data(settings: Settings, now: Callable[[], datetime] = lambda: datetime.
     return new_data_sensor
 
 
-def _request(due: catching_up.Due, requests: int, priority: int) -> dg.RunRequest:
+def _request(due: "Due", requests: int, priority: int) -> dg.RunRequest:
     first, last = due.run.first_day, due.run.last_day
     assert first and last
     return dg.RunRequest(
@@ -122,7 +126,7 @@ def _request(due: catching_up.Due, requests: int, priority: int) -> dg.RunReques
     )
 
 
-def _named(due: catching_up.Due) -> str:
+def _named(due: "Due") -> str:
     first, last = due.run.first_day, due.run.last_day
     span = f"{first}" if first == last else f"{first} to {last}"
     return f"{due.run.assets[0]}{' and what follows' if len(due.run.assets) > 1 else ''} of {span}"
@@ -137,7 +141,7 @@ def _nothing_new(source: TransactionSource) -> str:
     return " ".join(told)
 
 
-def _in_vain(due: catching_up.Due) -> str:
+def _in_vain(due: "Due") -> str:
     return (
         f"{_named(due)} was requested before and is still out of date ({due.reason}): its run failed or held days back. "
         "Look at its checks, and mend the source or the settings, or run it again in the UI."

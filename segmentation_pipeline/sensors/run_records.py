@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 
 import dagster as dg
 from dagster._core.definitions.assets.job.asset_job import IMPLICIT_ASSET_JOB_NAME
@@ -20,12 +21,12 @@ from segmentation_pipeline.core.alerting import FailedRun, Failure, KeptModel
 from segmentation_pipeline.errors import PipelineError
 from segmentation_pipeline.jobs import LAKE_TAG
 from segmentation_pipeline.partitions import days_of_run
-from segmentation_pipeline.resources.lake import in_ranges
 
 # A failed run that Dagster says it will retry, and has not after this time, is not retried any more.
 RETRY_PATIENCE = timedelta(hours=1)
 MOST_REFITS = 1_000
 LONGEST_FOREIGN_TEXT = 300
+PACKAGE = PipelineError.__module__.partition(".")[0]
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,8 @@ def _may_be_retried(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
 
 
 def _failed_run(instance: dg.DagsterInstance, run: dg.DagsterRun, at: datetime) -> FailedRun:
+    from segmentation_pipeline.resources.lake import in_ranges
+
     is_of_assets = run.job_name.startswith(IMPLICIT_ASSET_JOB_NAME)
     return FailedRun(
         run_id=run.run_id,
@@ -151,9 +154,8 @@ def in_plain_words(error: SerializableErrorInfo | None) -> str:
     if error is None:
         return "The error was not recorded."
     chain = list(_chain(error))
-    own = {each.__name__ for each in _descendants(PipelineError)}
     for each in chain:
-        if each.cls_name in own:
+        if _is_own(each):
             return _message(each)
     cause = next((each for each in reversed(chain) if not (each.cls_name or "Dagster").startswith("Dagster")), error)
     return f"{cause.cls_name}: {_masked(_message(cause))}".rstrip(": ")
@@ -165,10 +167,16 @@ def _chain(error: SerializableErrorInfo | None) -> Iterator[SerializableErrorInf
         error = error.cause or error.context
 
 
-def _descendants(kind: type[PipelineError]) -> Iterator[type[PipelineError]]:
-    for each in kind.__subclasses__():
-        yield each
-        yield from _descendants(each)
+def _is_own(error: SerializableErrorInfo) -> bool:
+    """Whether the pipeline worded it for people. Its module, which stands before its name, may not be loaded yet."""
+    place, _, name = error.message.strip().partition(":")[0].rpartition(".")
+    if name != error.cls_name or not place.startswith(f"{PACKAGE}."):
+        return False
+    try:
+        kind = getattr(import_module(place), name, None)
+    except ImportError:  # a release before this one had it
+        return False
+    return isinstance(kind, type) and issubclass(kind, PipelineError)
 
 
 def _message(error: SerializableErrorInfo) -> str:

@@ -16,10 +16,10 @@ from statistics import mean
 
 import pandas as pd
 
-from segmentation_pipeline.build import build_resources
 from segmentation_pipeline.core import rfm, schema
 from segmentation_pipeline.core.clustering import preprocessing, promotion, training
 from segmentation_pipeline.core.clustering.scoring import SegmentationModel
+from segmentation_pipeline.opening import build_resources
 from segmentation_pipeline.settings import Settings, load
 
 Night = tuple[date, pd.DataFrame, SegmentationModel]

@@ -8,9 +8,11 @@ from datetime import UTC, date, datetime
 import dagster as dg
 import pytest
 
+from segmentation_pipeline.assets.gated import INPUTS
 from segmentation_pipeline.build import build_definitions
 from segmentation_pipeline.core import schema
 from segmentation_pipeline.core.schema import publishing
+from segmentation_pipeline.opening import build_resources
 from segmentation_pipeline.settings import Publish, Settings
 from segmentation_tests.conftest import PROJECT
 
@@ -147,12 +149,40 @@ def test_loading_the_definitions_imports_nothing_heavy(engine, tmp_path, configu
     config = configured(tmp_path, PROJECT / "data" / "shop.yaml", engine={"kind": engine})
     probe = (
         "import sys, segmentation_pipeline.definitions; "
-        "heavy = ('sklearn', 'matplotlib', 'great_expectations', 'pyspark', 'scipy', 'adbc_driver_manager'); "
+        "heavy = ('sklearn', 'matplotlib', 'great_expectations', 'pyspark', 'scipy', 'adbc_driver_manager', "
+        "'numpy', 'pandas', 'pyarrow', 'ibis', 'duckdb', 'upath', 'jinja2', 'segmentation_pipeline.opening'); "
         "print([name for name in heavy if name in sys.modules])"
     )
     environment = {**os.environ, "SEGMENTATION_CONFIG": str(config)}
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("timezone", "said"), [("Europe/London", "built"), ("Europe/Nowhere", "refused")])
+def test_garbage_is_looked_for_again_once_the_definitions_are_built_or_refused(tmp_path, configured, timezone, said):
+    config = configured(tmp_path, PROJECT / "data" / "shop.yaml", timezone=timezone)
+    probe = (
+        "import gc\n"
+        "from segmentation_pipeline.settings import ConfigurationError\n"
+        "try:\n    import segmentation_pipeline.definitions\n    said = 'built'\n"
+        "except ConfigurationError:\n    said = 'refused'\n"
+        "print(said, gc.isenabled())"
+    )
+    environment = {**os.environ, "SEGMENTATION_CONFIG": str(config)}
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.split() == [said, "True"]
+
+
+@pytest.mark.parametrize(
+    "publish", [{}, {"database": {}}, {"exports": "exports"}, {"database": {}, "exports": "exports"}]
+)
+def test_every_resource_is_declared_before_any_is_made(small_shop, publish):
+    settings = published(small_shop, **publish) if publish else small_shop
+    declared, made = build_definitions(settings).resources, build_resources(settings)
+    assert declared.keys() - {INPUTS} == made.keys()
+    with dg.build_resources({name: declared[name] for name in made}) as used:
+        assert {name: type(getattr(used, name)) for name in made} == {name: type(each) for name, each in made.items()}
+        assert used.lake.engine is used.engine
 
 
 def test_a_calendar_day_is_a_day_in_the_shops_zone(graph):

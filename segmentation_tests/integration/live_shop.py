@@ -11,7 +11,8 @@ import dagster as dg
 import yaml
 
 from segmentation_pipeline import sample_data
-from segmentation_pipeline.build import build_definitions, build_resources
+from segmentation_pipeline.build import build_definitions
+from segmentation_pipeline.opening import build_resources
 from segmentation_pipeline.planning import FEATURES, RETURNS, SEGMENTS, TRANSACTIONS
 from segmentation_pipeline.sensors.new_data import new_data
 from segmentation_pipeline.settings import Settings, load

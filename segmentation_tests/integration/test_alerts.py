@@ -3,6 +3,7 @@
 import json
 import shutil
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -26,10 +27,11 @@ from dagster._daemon.sensor import execute_sensor_iteration
 from dagster._serdes import serialize_value
 from dagster._utils.error import serializable_error_info_from_exc_info
 
-from segmentation_pipeline.build import build_definitions, build_resources
+from segmentation_pipeline.build import build_definitions
 from segmentation_pipeline.errors import PipelineError
 from segmentation_pipeline.instance import DAGSTER_YAML, INSTANCE_VARIABLE
 from segmentation_pipeline.jobs import LAKE_TAG
+from segmentation_pipeline.opening import build_resources
 from segmentation_pipeline.planning import FEATURES, MODEL, RETURNS, SEGMENTS, TRANSACTIONS, PlannedRun
 from segmentation_pipeline.resources.sent_alerts import SentAlerts
 from segmentation_pipeline.resources.webhook import NotDelivered, Webhook, WebhookNotSet
@@ -435,6 +437,28 @@ def test_a_foreign_error_is_named_without_what_it_quotes(recorded, receiver):
     alert = receiver.only("failed_run")
     assert "ValueError: Could not convert string … of … order …, to a number" in alert["text"]
     assert alert["asset"] == "load"
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        ("segmentation_pipeline.core.clustering.selection.NotEnoughCustomers", "No customer '12346' has net spend."),
+        ("segmentation_pipeline.core.clustering.selection.GoneSince", "GoneSince: No customer … has net spend."),
+        ("segmentation_pipeline.gone_since.Gone", "Gone: No customer … has net spend."),
+        ("segmentation_pipeline.checks.judging.CheckCrashed", "CheckCrashed: No customer … has net spend."),
+        ("duckdb.IOException", "IOException: No customer … has net spend."),
+    ],
+)
+def test_the_pipelines_own_errors_are_told_in_full_though_what_raised_them_is_not_loaded(raised, told):
+    program = (
+        "import sys; from dagster._utils.error import SerializableErrorInfo; "
+        "from segmentation_pipeline.sensors.run_records import in_plain_words; raised, message = sys.argv[1:]; "
+        "assert 'segmentation_pipeline.core.clustering' not in sys.modules; "
+        "print(in_plain_words(SerializableErrorInfo(f'{raised}: {message}', [], raised.rpartition('.')[2])))"
+    )
+    command = [sys.executable, "-c", program, raised, "No customer '12346' has net spend.\n"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == told
 
 
 def test_the_daemon_and_a_code_server_do_the_same_and_the_tick_that_failed_does_not_show_the_token(

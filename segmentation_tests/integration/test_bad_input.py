@@ -364,7 +364,8 @@ def features_of(config: Path) -> list[dict]:
     """`rfm_features` of the last day, by the assets themselves."""
     import dagster as dg
 
-    from segmentation_pipeline.build import build_definitions, build_resources
+    from segmentation_pipeline.build import build_definitions
+    from segmentation_pipeline.opening import build_resources
     from segmentation_pipeline.planning import RETURNS, TRANSACTIONS
     from segmentation_pipeline.settings import load
 

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from segmentation_pipeline.build import build_definitions, build_resources
+from segmentation_pipeline.build import build_definitions
+from segmentation_pipeline.opening import build_resources
 from segmentation_pipeline.settings import load
 from segmentation_tests.conftest import ONLINE_RETAIL_YAML
 from segmentation_tests.integration.damage import DAMAGES

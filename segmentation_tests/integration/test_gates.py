@@ -10,13 +10,14 @@ import ibis
 import pandas as pd
 import pytest
 
-from segmentation_pipeline.build import build_definitions, build_resources
+from segmentation_pipeline.build import build_definitions
 from segmentation_pipeline.checks.judge_process import JudgeProcess
 from segmentation_pipeline.checks.judging import CheckCrashed
 from segmentation_pipeline.checks.stages import STAGES
 from segmentation_pipeline.checks.suites import suites
 from segmentation_pipeline.core import schema
 from segmentation_pipeline.core.rfm import rfm_features
+from segmentation_pipeline.opening import build_resources
 from segmentation_pipeline.resources.lake import MissingPartitions
 from segmentation_pipeline.resources.model_store import ModelStore
 from segmentation_pipeline.settings import Model, Quality, Settings

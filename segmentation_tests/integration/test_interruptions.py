@@ -18,8 +18,9 @@ import ibis.expr.types as ir
 import psycopg
 import pytest
 
-from segmentation_pipeline.build import build_definitions, build_resources
+from segmentation_pipeline.build import build_definitions
 from segmentation_pipeline.errors import TransientFault
+from segmentation_pipeline.opening import build_resources
 from segmentation_pipeline.resources.lock import exclusively
 from segmentation_pipeline.resources.sources.source import TransactionSource
 from segmentation_pipeline.settings import load

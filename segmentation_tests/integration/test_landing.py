@@ -12,9 +12,9 @@ import pytest
 from typer.testing import CliRunner
 from upath import UPath
 
-from segmentation_pipeline.build import build_resources
 from segmentation_pipeline.cli import app
 from segmentation_pipeline.errors import TransientFault
+from segmentation_pipeline.opening import build_resources
 from segmentation_pipeline.planning import TRANSACTIONS, plan
 from segmentation_pipeline.resources.engines.duckdb import DuckDBEngine
 from segmentation_pipeline.resources.sources.files import FileSource

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from segmentation_pipeline.build import build_resources
 from segmentation_pipeline.cli import app
 from segmentation_pipeline.core import schema
+from segmentation_pipeline.opening import build_resources
 from segmentation_pipeline.settings import load
 from segmentation_tests.integration.shop_files import configure, sales, write_csv
 

@@ -27,11 +27,12 @@ from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans
 from upath import UPath
 
-from segmentation_pipeline.build import build_definitions, build_resources
+from segmentation_pipeline.build import build_definitions
 from segmentation_pipeline.core import rfm, schema
 from segmentation_pipeline.core.clustering import preprocessing, scoring, training
 from segmentation_pipeline.core.clustering.scoring import SegmentationModel
 from segmentation_pipeline.core.rfm_groups import GROUPS
+from segmentation_pipeline.opening import build_resources
 from segmentation_pipeline.resources.engines.duckdb import DuckDBEngine
 from segmentation_pipeline.resources.model_store import ModelStore
 from segmentation_pipeline.settings import Settings, load

@@ -9,7 +9,8 @@ import dagster as dg
 import pyarrow.parquet as pq
 import pytest
 
-from segmentation_pipeline.build import build_definitions, build_resources
+from segmentation_pipeline.build import build_definitions
+from segmentation_pipeline.opening import build_resources
 from segmentation_pipeline.planning import (
     FEATURES,
     MODEL,

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from segmentation_pipeline.build import build_resources
 from segmentation_pipeline.cli import app
+from segmentation_pipeline.opening import build_resources
 from segmentation_pipeline.resources.sources.index import Index
 from segmentation_pipeline.settings import load
 from segmentation_tests.integration.postgres_shop import (

@@ -13,8 +13,9 @@ import yaml
 from psycopg import sql
 
 from segmentation_pipeline import sample_data
-from segmentation_pipeline.build import build_definitions, build_resources
+from segmentation_pipeline.build import build_definitions
 from segmentation_pipeline.core import cleaning
+from segmentation_pipeline.opening import build_resources
 from segmentation_pipeline.planning import PlannedRun
 from segmentation_pipeline.running import execute
 from segmentation_pipeline.settings import Settings, load

@@ -11,8 +11,9 @@ import psycopg
 import pyarrow.parquet as pq
 import pytest
 
-from segmentation_pipeline.build import build_definitions, build_resources
+from segmentation_pipeline.build import build_definitions
 from segmentation_pipeline.errors import TransientFault
+from segmentation_pipeline.opening import build_resources
 from segmentation_pipeline.planning import FEATURES, PUBLISHING, QUALITY, SEGMENTS, PlannedRun, plan
 from segmentation_pipeline.resources.publishing.faults import PublishingRefused
 from segmentation_pipeline.running import execute

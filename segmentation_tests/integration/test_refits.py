@@ -9,8 +9,9 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from segmentation_pipeline.build import build_definitions, build_resources
+from segmentation_pipeline.build import build_definitions
 from segmentation_pipeline.core import schema
+from segmentation_pipeline.opening import build_resources
 from segmentation_pipeline.settings import ConfigurationError, Settings
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}

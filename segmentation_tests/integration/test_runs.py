@@ -7,8 +7,9 @@ import dagster as dg
 import pyarrow.parquet as pq
 import pytest
 
-from segmentation_pipeline.build import build_definitions, build_resources
+from segmentation_pipeline.build import build_definitions
 from segmentation_pipeline.core import schema
+from segmentation_pipeline.opening import build_resources
 from segmentation_pipeline.resources.lake import MissingPartitions
 from segmentation_pipeline.resources.model_store import NoModelInForce
 from segmentation_pipeline.settings import Settings

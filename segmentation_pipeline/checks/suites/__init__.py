@@ -9,8 +9,8 @@ from dataclasses import replace
 from difflib import get_close_matches
 
 from segmentation_pipeline.checks.expectations import Advice, Expectation, in_set
-from segmentation_pipeline.checks.stages import STAGES
 from segmentation_pipeline.checks.suites import features, own, segments, transactions
+from segmentation_pipeline.checks.written import declared_columns
 from segmentation_pipeline.settings import ConfigurationError, Settings
 
 Suites = Mapping[str, tuple[Expectation, ...]]
@@ -47,7 +47,7 @@ def _columns_are_declared(stage: str) -> Expectation:
     return in_set(
         "columns_are_as_declared",
         "columns",
-        [STAGES[stage].declared_columns],
+        [declared_columns(stage)],
         Advice(
             "Whoever reads the table relies on its columns and their types.",
             "The pipeline was changed, or mixed with another version: install one version, and materialize the day again.",

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from segmentation_pipeline.checks.expectations import Expectation
-from segmentation_pipeline.checks.stages import STAGES
 from segmentation_pipeline.settings import ConfigurationError, OwnExpectation
 
 # Arguments that the pipeline sets itself, or that GX Cloud uses.
@@ -32,6 +31,8 @@ def stage_of(own: OwnExpectation) -> str:
     Raises:
         ConfigurationError: There is no such stage.
     """
+    from segmentation_pipeline.checks.stages import STAGES
+
     if own.stage not in STAGES:
         raise _refused(own, f"there is no stage {own.stage!r}{_close(own.stage, list(STAGES))}", list(STAGES))
     return own.stage
@@ -47,6 +48,8 @@ def expectation(own: OwnExpectation, existing: Sequence[Expectation]) -> Expecta
     Raises:
         ConfigurationError: The type, an argument or a column does not exist, a value is not allowed, or the name is taken.
     """
+    from segmentation_pipeline.checks.stages import STAGES
+
     _check_arguments(own)
     made = Expectation(_name(own), own.type, own.arguments, own.severity, own.why, own.remedy)
     columns = ["date", *(column.name for column in STAGES[own.stage].columns)]

@@ -5,10 +5,12 @@ Belongs here: `Column` and `Table`. Does not: the tables (the other modules of t
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import ibis
-import ibis.expr.types as ir
-import pandas as pd
+if TYPE_CHECKING:
+    import ibis
+    import ibis.expr.types as ir
+    import pandas as pd
 
 MONEY = "decimal(18, 4)"
 
@@ -37,14 +39,18 @@ class Table:
         return [column.name for column in self.columns]
 
     @property
-    def ibis_schema(self) -> ibis.Schema:
+    def ibis_schema(self) -> "ibis.Schema":
         """Column names and engine types."""
+        import ibis
+
         return ibis.schema({column.name: column.type for column in self.columns})
 
-    def conform(self, table: ir.Table) -> ir.Table:
+    def conform(self, table: "ir.Table") -> "ir.Table":
         """Select this table's columns, in order and in their types; raises if one is missing."""
         return table.select(*[table[column.name].cast(column.type).name(column.name) for column in self.columns])
 
-    def frame(self, rows: Sequence[dict[str, object]]) -> pd.DataFrame:
+    def frame(self, rows: Sequence[dict[str, object]]) -> "pd.DataFrame":
         """A pandas frame with this table's columns, for small tables computed outside the engine."""
+        import pandas as pd
+
         return pd.DataFrame(list(rows), columns=self.names)

@@ -6,15 +6,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from segmentation_pipeline.checks.expectations import Advice, Expectation, between
 from segmentation_pipeline.checks.judging import CheckCrashed, judge
 from segmentation_pipeline.checks.stages import STAGES
 from segmentation_pipeline.checks.suites import suites
+from segmentation_pipeline.checks.written import WITHOUT_DAYS, declared_columns, tables_of, written_columns
 from segmentation_pipeline.core.clustering.preprocessing import Scaling
 from segmentation_pipeline.core.clustering.scoring import RFM, Segment, SegmentationModel
 from segmentation_pipeline.core.profiling.segments import with_quality
+from segmentation_pipeline.core.schema import Table
 from segmentation_pipeline.settings import Columns, ConfigurationError, Drift, Files, Model, Quality, Settings
 
 ADVICE = Advice(why="-", remedy="-")
@@ -169,7 +173,17 @@ def fitted(
         card={"segments": shares} | OF_A_CARD | card,
     )
     frame = with_quality(model, DAYS[0], chosen_k=len(shares), agreement=agreement)
-    return frame.assign(columns=STAGES["segmentation_model"].declared_columns)
+    return frame.assign(columns=declared_columns("segmentation_model"))
+
+
+@pytest.mark.parametrize("stage", [name for name in STAGES if name not in WITHOUT_DAYS])
+def test_columns_are_declared_in_the_words_of_the_files_that_are_written(stage, tmp_path):
+    def written(layout: Table) -> pa.Schema:
+        file = tmp_path / f"{layout.asset}.parquet"
+        pq.write_table(layout.ibis_schema.to_pyarrow().empty_table(), file)
+        return pq.read_schema(file)
+
+    assert declared_columns(stage) == written_columns(*((each.asset, written(each)) for each in tables_of(stage)))
 
 
 def held_back_by(frame: pd.DataFrame, **model: Any) -> set[str]:
