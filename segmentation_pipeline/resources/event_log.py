@@ -36,8 +36,9 @@ RUNS_KEPT_OPEN = 4
 class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
     """A drop-in for `SqliteEventLogStorage` that keeps its engines and stores a batch in one transaction per database.
 
-    All of what is stored, and how, is left to the stock `store_event`; only where a connection comes from differs:
-    `_connect` may be nested in one thread, and then yields the connection that is already open.
+    All of what is stored, and how, is left to the stock `store_event`. What differs is where a connection comes from
+    (`_connect` may be nested in one thread, and then yields the connection that is already open), and that the rows of
+    assets and tags are written at the end of a batch.
 
     Connections stay open: that of the index, and those of the last few runs (a server that lists thousands would hold
     as many files open). The UI follows a run by watching its file, which SQLite in WAL mode leaves alone while a
@@ -50,6 +51,7 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
         # on the other side of a fork.
         self._engines: dict[int, OrderedDict[str, sa.Engine]] = {}
         self._lock = threading.RLock()  # instead of the stock `_db_lock`, which cannot be taken twice
+        self._gathered: list[tuple[EventLogEntry, int]] | None = None  # asset events of a batch that is being stored
         super().__init__(base_dir, inst_data)
 
     @classmethod
@@ -81,10 +83,46 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
         with ExitStack() as transactions:
             for shard in (INDEX_SHARD_NAME, *{event.run_id: None for event in events}):
                 transactions.enter_context(self._connect(shard))
-            for event in events:
-                self.store_event(event)
+            gathered: list[tuple[EventLogEntry, int]] = []
+            self._gathered = gathered
+            try:
+                for event in events:
+                    self.store_event(event)
+            finally:
+                self._gathered = None
+            self._store_gathered(gathered)
         for run_id in {event.run_id: None for event in events}:
             self._show_watchers(run_id)
+
+    def _store_gathered(self, gathered: Sequence[tuple[EventLogEntry, int]]) -> None:
+        """What the stock storage does after each asset event, done once for a batch.
+
+        It overwrites the asset's row with every event. Events of one kind overwrite the same columns, so the last of
+        each kind, in the order in which they came, leave the row that all of them would have left.
+        """
+        if not gathered:
+            return
+        last: dict[tuple[Any, Any], tuple[EventLogEntry, int]] = {}
+        for event, event_id in gathered:
+            kind = (event.get_dagster_event().asset_key, event.dagster_event_type)
+            last.pop(kind, None)
+            last[kind] = (event, event_id)
+        with self.index_connection() as connection:
+            self._store_asset_event_tags(connection, *zip(*gathered, strict=True))
+            for event, event_id in last.values():
+                self._store_asset_event(connection, event, event_id)
+
+    def _store_asset_event_tags(
+        self, conn: sa.Connection, events: Sequence[EventLogEntry], event_ids: Sequence[int]
+    ) -> None:
+        if self._gathered is None:
+            super()._store_asset_event_tags(conn, events, event_ids)
+
+    def _store_asset_event(self, conn: sa.Connection, event: EventLogEntry, event_id: int) -> None:
+        if self._gathered is None:
+            super()._store_asset_event(conn, event, event_id)
+        else:
+            self._gathered.append((event, event_id))
 
     def _store_asset_check_evaluation_planned(self, event: EventLogEntry, event_id: int | None) -> None:
         """One planned row for a check of a range run, where the stock storage has one for each day of the range.
