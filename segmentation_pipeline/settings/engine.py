@@ -16,6 +16,8 @@ MEMORY = rf"(\d+(?:\.\d+)?) ?({'|'.join(MEMORY_UNITS)})"
 # Of a raw line while it is cleaned: its text, what was read from it, and its place in the search for copies.
 BYTES_PER_ROW = 1_000
 LEAST_MEMORY_BYTES = 64e6
+# Of the limit, what DuckDB itself is told: the rest is for rows on their way into files, which it does not count.
+SHARE_OF_DUCKDB = 7 / 8
 # Spark's executors spill by themselves; so many lines are a night of the largest shops, and a backfill's plan stays small.
 ROWS_AT_ONCE_ON_SPARK = 200_000_000
 # What the results depend on is not for a configuration to change.
@@ -28,7 +30,7 @@ class DuckDB(Section):
     kind: Literal["duckdb"] = "duckdb"
     """Which engine; may be left out."""
     memory_limit: str = "1GB"
-    """Memory the engine may use before it spills."""
+    """Memory the engine may use before it spills, an eighth of it for rows on their way into files."""
     threads: Annotated[int, Field(ge=1)] = 2
     """Threads the engine may use."""
     spill_folder: Path | None = Field(
@@ -46,8 +48,17 @@ class DuckDB(Section):
     @property
     def rows_at_once(self) -> int:
         """Transaction lines that the engine is given to work on at once: what its memory holds, windows and all."""
+        return int(self._memory_bytes / BYTES_PER_ROW)
+
+    @property
+    def own_limit(self) -> str:
+        """What DuckDB is told that it may use."""
+        return f"{int(self._memory_bytes * SHARE_OF_DUCKDB / 1e3)}KB"
+
+    @property
+    def _memory_bytes(self) -> float:
         number, unit = re.findall(MEMORY, self.memory_limit)[0]
-        return int(float(number) * MEMORY_UNITS[unit] / BYTES_PER_ROW)
+        return float(number) * MEMORY_UNITS[unit]
 
 
 class Spark(Section):

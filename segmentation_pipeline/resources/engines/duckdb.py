@@ -51,7 +51,7 @@ class DuckDBEngine:
     @cached_property
     def connection(self) -> "Backend":
         """The open Ibis connection."""
-        limits: dict[str, str | int] = {"memory_limit": self._settings.memory_limit, "threads": self._settings.threads}
+        limits: dict[str, str | int] = {"memory_limit": self._settings.own_limit, "threads": self._settings.threads}
         if spill := self._settings.spill_folder:
             # DuckDB makes the folder when it first spills, but not those above it.
             spill.parent.mkdir(parents=True, exist_ok=True)
