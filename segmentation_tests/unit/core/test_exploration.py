@@ -88,6 +88,23 @@ def test_moments_agree_with_pandas_and_scipy(explored, values, feature, scale):
     assert found["kurtosis"] == pytest.approx(stats.kurtosis(sample), rel=1e-9)
 
 
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda draws, size: draws.lognormal(3, 2, size),
+        lambda draws, size: np.floor(draws.exponential(5, size)),
+        lambda draws, size: draws.normal(1e9, 1e-7, size),  # differ by rounding alone
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Precision loss:RuntimeWarning")
+def test_skewness_and_kurtosis_are_those_of_scipy_bit_for_bit(draw):
+    draws = np.random.default_rng(8)
+    for size in range(1, 200):
+        sample = draw(draws, size)
+        expected = (stats.skew(sample), stats.kurtosis(sample)) if sample.std() else (0.0, 0.0)
+        np.testing.assert_array_equal(exploration.skewness_and_kurtosis(sample), expected, strict=False)
+
+
 @pytest.mark.parametrize(("feature", "scale"), EVERY)
 def test_the_share_at_the_edge_is_of_customers_at_or_beyond_a_cut(explored, scalings, feature, scale):
     sample = customers()[feature]
