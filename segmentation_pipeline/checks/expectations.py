@@ -6,9 +6,10 @@ to write the common ones. Does not: which there are (suites/), judging them (jud
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from segmentation_pipeline.settings import Severity
+if TYPE_CHECKING:
+    from segmentation_pipeline.settings import Severity
 
 LONGEST_LIST = 100
 
@@ -30,7 +31,7 @@ class Expectation:
     name: str
     type: str
     arguments: Mapping[str, Any]
-    severity: Severity
+    severity: "Severity"
     why: str
     remedy: str
     rows: str | None = None
@@ -57,7 +58,7 @@ class Advice:
 
 
 def between(
-    name: str, column: str, low: float | None, high: float | None, severity: Severity, advice: Advice
+    name: str, column: str, low: float | None, high: float | None, severity: "Severity", advice: Advice
 ) -> Expectation:
     """Every value of a column is within limits; null is left out."""
     limits = {"min_value": low, "max_value": high}
@@ -65,7 +66,7 @@ def between(
     return Expectation(name, "expect_column_values_to_be_between", arguments, severity, *_told(advice))
 
 
-def at_most(name: str, column: str, high: float, severity: Severity, advice: Advice) -> Expectation:
+def at_most(name: str, column: str, high: float, severity: "Severity", advice: Advice) -> Expectation:
     """No value of a column is above a limit; null is left out."""
     return between(name, column, None, high, severity, advice)
 
@@ -98,7 +99,7 @@ def in_set(name: str, column: str, values: Sequence[Any], advice: Advice) -> Exp
     return Expectation(name, "expect_column_values_to_be_in_set", arguments, "critical", *_told(advice))
 
 
-def total(name: str, column: str, value: float, severity: Severity, advice: Advice) -> Expectation:
+def total(name: str, column: str, value: float, severity: "Severity", advice: Advice) -> Expectation:
     """A column adds up to a value."""
     arguments = {"column": column, "min_value": value, "max_value": value}
     return Expectation(name, "expect_column_sum_to_be_between", arguments, severity, *_told(advice))

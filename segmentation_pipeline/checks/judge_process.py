@@ -76,7 +76,7 @@ def judge_process() -> JudgeProcess:
 
 def _answer(questions: BinaryIO, answers: BinaryIO) -> None:
     """Judge what comes until no more can come."""
-    _hide("pyspark")
+    _hide("pyspark", "sqlalchemy")
     import great_expectations  # noqa: F401, what all the waiting is for
 
     gc.enable()
@@ -95,10 +95,10 @@ def _answer(questions: BinaryIO, answers: BinaryIO) -> None:
         answers.flush()
 
 
-def _hide(package: str) -> None:
-    """Let a package seem not to be installed: Great Expectations imports PySpark where it is, and judges pandas frames here."""
+def _hide(*packages: str) -> None:
+    """Let packages seem not to be installed: Great Expectations loads every engine that it finds, and needs none."""
     modules = cast("dict[str, ModuleType | None]", sys.modules)
-    modules[package] = None
+    modules.update(dict.fromkeys(packages))
 
 
 def main() -> None:

@@ -96,8 +96,7 @@ class Lake:
 
     def file(self, asset: str, day: date | None = None) -> UPath:
         """Where an asset's rows (of one day) are."""
-        folder = self.root / asset
-        return (folder / f"date={day.isoformat()}" if day else folder) / PART
+        return self.root / self._place(asset, day, PART)
 
     def days(self, asset: str) -> list[date]:
         """The days of an asset that are in the lake, in order."""
@@ -209,8 +208,15 @@ class Lake:
         return {day: json.loads(note[1]) for day, note in notes.items() if len(note) > 1}
 
     def _note(self, asset: str, day: date) -> list[str]:
-        file = self.file(asset, day).with_name(NOTE)
-        return file.read_text().split("\n") if file.exists() else []
+        try:
+            return (self.root / self._place(asset, day, NOTE)).read_text().split("\n")
+        except FileNotFoundError:
+            return []
+
+    @staticmethod
+    def _place(asset: str, day: date | None, name: str) -> str:
+        """A file's path below the lake, put together as text: thousands of notes are read before a night begins."""
+        return f"{asset}/date={day.isoformat()}/{name}" if day else f"{asset}/{name}"
 
     @staticmethod
     def _publish(staged: UPath, target: UPath, note: str | None = None) -> None:
