@@ -46,13 +46,14 @@ def segment_changes(
     has_moved = both.segment_id != both.segment_id_before
     has_other_name = both.segment != both.segment_before
     action = ibis.cases(*((both.segment_id == number, text) for number, text in actions.items()))
-    changed = both.mutate(
+    differing = both.filter(is_new | is_gone | has_moved | has_other_name)
+    changed = differing.mutate(
         customer_id=ibis.coalesce(both.customer_id, both.customer_id_before),
         change=ibis.cases((is_new, NEW), (is_gone, GONE), (has_moved, MOVED), else_=RENAMED),
         action=action,
         as_of=ibis.literal(as_of),
         since=ibis.literal(since, "date"),
-    ).filter(is_new | is_gone | has_moved | has_other_name)
+    )
     return schema.SEGMENT_EXPORT.conform(changed)
 
 
