@@ -14,7 +14,7 @@ import ibis.expr.types as ir
 from ibis import _
 
 from segmentation_pipeline.core import dating, schema
-from segmentation_pipeline.core.text import known, known_customer
+from segmentation_pipeline.core.text import PLAIN_ID, is_surely_known, known_customer, meant, meant_customer
 from segmentation_pipeline.settings import Cleaning, Settings
 
 LARGEST_DECIMAL = 10**13
@@ -38,7 +38,7 @@ RULES = (
     Rule("missing_invoice_id", "There is no invoice number.",
          lambda t, _s: t.invoice_is_mapped & t.parsed_invoice_id.isnull()),
     Rule("unreadable_invoice_id", "The invoice number was mangled: control signs, a spreadsheet's error, or 5.36E+05.",
-         lambda t, _s: t.parsed_invoice_id.re_search(MANGLED_ID)),
+         lambda t, _s: t.invoice_is_plain.ifelse(False, t.parsed_invoice_id.re_search(MANGLED_ID))),
     Rule("missing_timestamp", "There is no date and time of sale.",
          lambda t, _s: t.invoiced_at_text.isnull()),
     Rule("unreadable_timestamp", "The date and time of sale cannot be read.",
@@ -46,7 +46,7 @@ RULES = (
     Rule("outside_date_range", "The day of sale is before start_date or after end_date.",
          lambda t, _s: t.is_outside_range),
     Rule("in_the_future", "The day of sale is after the day its file was written.",
-         lambda t, _s: ~t.is_outside_range & (t.parsed_at.date() != t.date)),
+         lambda t, _s: ~t.is_outside_range & (t.parsed_day != t.date)),
     Rule("missing_quantity", "There is no quantity.",
          lambda t, _s: t.quantity_is_mapped & t.quantity_text.isnull()),
     Rule("unreadable_quantity", "The quantity is no whole number.",
@@ -80,9 +80,10 @@ def classify(raw: ir.Table, settings: Settings) -> ir.Table:
     Returns:
         The rows of `raw` with what was read from them (`parsed_`), `failed_rules` and `reason`, null for an accepted row.
     """
+    read = parsed(raw, settings)
     repeated = copies(raw).select(copied_file="source_file", copied_row="source_row").distinct()
-    same_row = [raw.source_file == repeated.copied_file, raw.source_row == repeated.copied_row]
-    judged = parsed(raw.left_join(repeated, same_row), settings).mutate(is_copy=_.copied_row.notnull())
+    same_row = [read.source_file == repeated.copied_file, read.source_row == repeated.copied_row]
+    judged = read.left_join(repeated, same_row).mutate(is_copy=_.copied_row.notnull())
     fails = [rule.fails(judged, settings.cleaning).fill_null(False) for rule in RULES]
     reasons = [failed.ifelse(rule.reason, ibis.null("string")) for failed, rule in zip(fails, RULES, strict=True)]
     failed_rules = ibis.array(reasons).filter(lambda reason: reason.notnull())
@@ -118,22 +119,21 @@ def accepted(raw: ir.Table, quarantined: ir.Table, settings: Settings) -> ir.Tab
         quarantined: What came of it, held by the engine: these rows are few, and so the others stream through.
         settings: Likewise.
     """
-    read = parsed(raw.anti_join(quarantined, ["source_file", "source_row"]), settings)
-    pattern = settings.cleaning.non_product_pattern
+    read = parsed(raw, settings).anti_join(quarantined, ["source_file", "source_row"])
     lines = read.mutate(
         customer_id=_.parsed_customer_id,
-        product_id=_.product_id.strip().nullif(""),
-        description=_.description.strip().nullif(""),
-        country=_.country.strip().nullif(""),
+        product_id=_.product_id_text.nullif(""),
+        description=_.description_text.nullif(""),
+        country=_.country_text.nullif(""),
         invoiced_at=_.parsed_at,
-        **_signed(read),
+        amount=line_amount(read),
     )
-    is_product = ibis.literal(True) if pattern is None else ~_.product_id.re_search(pattern).fill_null(False)
+    lines = lines.mutate(
+        invoice_id=_.parsed_invoice_id.coalesce(made_up_invoice(lines, lines.customer_id)), **_signed(lines, settings)
+    )
+    is_product = _.product_id.isnull() | ~_.is_no_product
     return schema.CLEAN_TRANSACTIONS.conform(
-        lines.mutate(
-            invoice_id=_.parsed_invoice_id.coalesce(made_up_invoice(lines, lines.customer_id)),
-            line_kind=ibis.cases((~is_product, "adjustment"), (_.quantity < 0, "return"), else_="sale"),
-        )
+        lines.mutate(line_kind=ibis.cases((~is_product, "adjustment"), (_.quantity < 0, "return"), else_="sale"))
     )
 
 
@@ -146,28 +146,71 @@ def line_amount(table: ir.Table) -> ir.DecimalValue:
 
 
 def parsed(raw: ir.Table, settings: Settings) -> ir.Table:
-    """Read the text of each column into its type; what cannot be read becomes null beside the text it came from."""
-    tokens, columns = settings.cleaning.null_tokens, settings.source.columns
-    price = _.unit_price if columns.unit_price else _.amount
-    table = raw.mutate(
-        invoiced_at_text=known(raw.invoiced_at, tokens),
-        parsed_at=dating.moment(raw.invoiced_at, settings.source.timestamp_format, settings.timezone),
-    )
-    table = table.mutate(
-        is_outside_range=dating.is_outside(table.parsed_at.date(), settings),
+    """Read the text of each column into its type; what cannot be read becomes null beside the text it came from.
+
+    In steps, for the sake of the engine. DuckDB computes a function of one column once for each different text of a column
+    that is stored as a dictionary, and so it does with a function of such a function; a choice is made row by row. What is
+    only chosen for a few rows is only computed for these, unless a step says it twice: then it is computed for all.
+    """
+    return _chosen(_meant(_at_a_glance(_trimmed(raw, settings), settings), settings), settings)
+
+
+def _trimmed(raw: ir.Table, settings: Settings) -> ir.Table:
+    """With the text of each column without blanks around it, as `_text`."""
+    price = raw.unit_price if settings.source.columns.unit_price else raw.amount
+    names = ("invoice_id", "product_id", "description", "quantity", "customer_id", "invoiced_at", "country")
+    return raw.mutate(**{f"{name}_text": raw[name].strip() for name in names}, price_text=price.strip())
+
+
+def _at_a_glance(table: ir.Table, settings: Settings) -> ir.Table:
+    """With what each text of a column is read as by a function of it alone, and whether it is as nearly all are."""
+    tokens, decimal = settings.cleaning.null_tokens, settings.source.decimal
+    pattern = settings.cleaning.non_product_pattern
+    return table.mutate(
+        invoice_is_plain=is_surely_known(table.invoice_id_text, tokens, PLAIN_ID),
+        customer_is_plain=is_surely_known(table.customer_id_text, tokens, PLAIN_ID),
+        quantity_is_known=is_surely_known(table.quantity_text, tokens),
+        quantity_is_digits=table.quantity_text.re_search(DIGITS),
+        quantity_of_digits=table.quantity_text.try_cast("int64"),
+        quantity_number=_number(table.quantity_text, decimal, "decimal(36, 18)"),  # 2.00001 must not round to 2
+        price_is_known=is_surely_known(table.price_text, tokens),
+        price_number=_number(table.price_text, decimal, schema.MONEY),
+        invoiced_at_is_known=is_surely_known(table.invoiced_at_text, tokens),
+        parsed_at=dating.moment(table.invoiced_at_text, settings.source.timestamp_format, settings.timezone),
+        is_no_product=ibis.literal(False) if pattern is None else table.product_id_text.re_search(pattern),
+    ).mutate(parsed_day=_.parsed_at.date())
+
+
+def _meant(table: ir.Table, settings: Settings) -> ir.Table:
+    """With null for each text that means "nothing"."""
+    tokens = settings.cleaning.null_tokens
+    texts = {
+        f"{name}_text": table[is_known].ifelse(table[f"{name}_text"], meant(table[f"{name}_text"], tokens))
+        for name, is_known in (
+            ("invoice_id", "invoice_is_plain"),
+            ("invoiced_at", "invoiced_at_is_known"),
+            ("quantity", "quantity_is_known"),
+            ("price", "price_is_known"),
+        )
+    }
+    customer = table.customer_is_plain.ifelse(table.customer_id_text, meant_customer(table.customer_id_text, tokens))
+    return table.mutate(**texts, customer_id_text=customer)
+
+
+def _chosen(table: ir.Table, settings: Settings) -> ir.Table:
+    """With what each text is read as."""
+    columns = settings.source.columns
+    whole = (_.quantity_number == _.quantity_number.round(0)).ifelse(_.quantity_number, None).cast("int64")
+    quantity = _.quantity_is_known.ifelse(_.quantity_is_digits.ifelse(_.quantity_of_digits, whole), None)
+    return table.mutate(
+        is_outside_range=dating.is_outside(table.parsed_day, settings),
         invoice_is_mapped=ibis.literal(columns.invoice_id is not None),
         quantity_is_mapped=ibis.literal(columns.quantity is not None),
         price_is_per_item=ibis.literal(columns.unit_price is not None),
-        parsed_invoice_id=identifier(known(_.invoice_id, tokens)),
-        parsed_customer_id=customer(_.customer_id, tokens),
-        quantity_text=known(_.quantity, tokens),
-        price_text=known(price, tokens),
-    )
-    return table.mutate(
-        parsed_quantity=_whole(_.quantity_text, settings.source.decimal)
-        if columns.quantity
-        else ibis.literal(1, "int64"),
-        parsed_price=_number(_.price_text, settings.source.decimal, schema.MONEY),
+        parsed_invoice_id=_.invoice_is_plain.ifelse(_.invoice_id_text, identifier(_.invoice_id_text)),
+        parsed_customer_id=_.customer_is_plain.ifelse(_.customer_id_text, identifier(_.customer_id_text)),
+        parsed_quantity=quantity if columns.quantity else ibis.literal(1, "int64"),
+        parsed_price=_.price_is_known.ifelse(_.price_number, None),  # what has no digit is no number
     )
 
 
@@ -182,30 +225,20 @@ def _number(text: ir.StringValue, decimal: str, type_: str) -> ir.DecimalValue:
     return text.try_cast(type_)
 
 
-def _whole(text: ir.StringValue, decimal: str) -> ir.IntegerValue:
-    """A whole number, however it is written: digits alone, as nearly all are, are not read as a decimal first."""
-    number = _number(text, decimal, "decimal(36, 18)")  # 2.00001 must not round to 2
-    written_otherwise = ibis.ifelse(number == number.round(0), number, None).cast("int64")
-    return text.re_search(DIGITS).ifelse(text.try_cast("int64"), written_otherwise)
-
-
 def identifier(text: ir.StringValue) -> ir.StringValue:
     """An id without the `.0` that a spreadsheet or a float column adds to a whole number."""
     return ibis.ifelse(text.re_search(r"^[0-9]+\.0+$"), text.re_extract(r"^([0-9]+)\.0+$", 1), text)
 
 
-def _signed(table: ir.Table) -> dict[str, ir.Value]:
-    """Quantity, price and total of an accepted line; a line total decides the sign where the source gives totals."""
-    money = line_amount(table)
-    quantity = table.price_is_per_item.ifelse(
-        table.parsed_quantity, table.parsed_quantity.abs() * money.sign().cast("int64")
-    )
-    per_item = ibis.ifelse(
-        table.price_is_per_item,
-        table.parsed_price,
-        (money.abs().cast("float64") / table.parsed_quantity.abs()).cast(schema.MONEY),
-    )
-    return {"quantity": quantity, "unit_price": per_item, "amount": money}
+def _signed(lines: ir.Table, settings: Settings) -> dict[str, ir.Value]:
+    """Quantity and price of an accepted line; a line total decides the sign where the source gives totals."""
+    if settings.source.columns.unit_price:
+        return {"quantity": lines.parsed_quantity, "unit_price": lines.parsed_price}
+    per_item = lines.amount.abs().cast("float64") / lines.parsed_quantity.abs()
+    return {
+        "quantity": lines.parsed_quantity.abs() * lines.amount.sign().cast("int64"),
+        "unit_price": per_item.cast(schema.MONEY),
+    }
 
 
 def made_up_invoice(lines: ir.Table, customer: ir.StringValue) -> ir.StringValue:

@@ -51,7 +51,7 @@ def day_of_sale(column: ir.Value, settings: Settings) -> ir.DateValue:
     kind = column.type()
     if kind.is_timestamp() and kind.timezone is None:
         return column.date()
-    return moment(column.cast("string"), settings.source.timestamp_format, settings.timezone).date()
+    return moment(column.cast("string").strip(), settings.source.timestamp_format, settings.timezone).date()
 
 
 def is_outside(day: ir.DateValue, settings: Settings) -> ir.BooleanValue:
@@ -60,13 +60,12 @@ def is_outside(day: ir.DateValue, settings: Settings) -> ir.BooleanValue:
     return before if settings.end_date is None else before | (day > ibis.literal(settings.end_date))
 
 
-def moment(text: ir.StringValue, timestamp_format: str | None, timezone: str) -> ir.TimestampValue:
-    """A moment read from text: ISO 8601, or `timestamp_format` rewritten to it; null where it cannot be read.
+def moment(trimmed: ir.StringValue, timestamp_format: str | None, timezone: str) -> ir.TimestampValue:
+    """A moment read from text without blanks around it: ISO 8601, or `timestamp_format` rewritten to it; null if unreadable.
 
     A text without a zone is taken in the session's zone, which is `timezone`. Typed columns arrive as ISO 8601 whatever
     the format of text columns is, so that is tried too.
     """
-    trimmed = text.strip()
     iso = trimmed if timestamp_format is None else _iso(trimmed, timestamp_format).coalesce(trimmed)
     return iso.try_cast(f"timestamp('{timezone}')")
 

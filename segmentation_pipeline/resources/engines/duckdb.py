@@ -69,12 +69,12 @@ class DuckDBEngine:
 
     def read_parquet(self, paths: Sequence[UPath]) -> ir.Table:
         """The rows of files that share one schema; nothing is read before it is asked for."""
-        return self.connection.read_parquet([str(path) for path in paths], hive_partitioning=False)
+        return self.connection.read_parquet(_largest_first(paths), hive_partitioning=False)
 
     def read_parquet_with_rows(self, paths: Sequence[UPath]) -> ir.Table:
         """Likewise, with `FILE_COLUMN` and `ROW_COLUMN` (from 0) of each row as last columns."""
         return self.connection.read_parquet(
-            [str(path) for path in paths], hive_partitioning=False, filename=FILE_COLUMN, file_row_number=True
+            _largest_first(paths), hive_partitioning=False, filename=FILE_COLUMN, file_row_number=True
         )
 
     def to_pandas(self, table: ir.Table) -> pd.DataFrame:
@@ -178,6 +178,16 @@ def _on(day: date, compiled: str) -> str:
         return f"MAKE_DATE({shifted.year}, {shifted.month}, {shifted.day})"
 
     return DATE_IN_SQL.sub(moved, compiled)
+
+
+def _largest_first(paths: Sequence[UPath]) -> list[str]:
+    """Files with the largest in front, for DuckDB guesses the rows of them all from it.
+
+    From the file of a day on which the shop was closed it would guess that there are none, and hold the longer side of each
+    join in memory instead of the shorter one.
+    """
+    largest = max(paths, key=lambda path: path.stat().st_size)
+    return [str(largest), *(str(path) for path in paths if path != largest)]
 
 
 def _arrow_schema(layout: schema.Table) -> pa.Schema:
