@@ -4,11 +4,12 @@ Belongs here: the sweep and its indices. Does not: votes, vetoes and the choice 
 """
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, get_args
 
 import numpy as np
 
-from segmentation_pipeline.core.clustering.fitting import Algorithm, Clusters, Fitter
+from segmentation_pipeline.core.clustering.fitting import Algorithm, Clusters, Fitter, one_thread_each
 from segmentation_pipeline.core.clustering.gap import Gap, first_sufficient, gap_statistic
 from segmentation_pipeline.core.clustering.stability import Resampled
 
@@ -17,6 +18,7 @@ SILHOUETTE_CUSTOMERS = 5_000
 # Of each clustering again: enough to tell one k from the next, and quick.
 BOOTSTRAP_CUSTOMERS = 1_000
 BOOTSTRAP_ROUNDS = 10
+AT_ONCE = 2
 
 
 def sweep(
@@ -37,20 +39,24 @@ def sweep(
     """
     silhouette = Silhouette(points, seed)
     fitters = {name: Fitter(points, name, seed, restarts) for name in ALGORITHMS}
-    fits = {(name, k): fitter.fit(k) for name, fitter in fitters.items() for k in ks}
-    records = []
-    for name, fitter in fitters.items():
-        resampled = Resampled(fitter, BOOTSTRAP_ROUNDS, BOOTSTRAP_CUSTOMERS)
+    compared_with = {k: fitters[algorithm].fit(k) for k in ks}
+
+    def measured(name: Algorithm) -> list[dict[str, Any]]:
+        resampled = Resampled(fitters[name], BOOTSTRAP_ROUNDS, BOOTSTRAP_CUSTOMERS)
         gaps = _gaps(points, ks, name, seed)
-        for k in ks:
-            clusters, compared_with = fits[name, k], fits[algorithm, k]
-            records.append(
-                {"algorithm": name, "k": k, "agreement": _agreement(clusters, compared_with)}
-                | _measured(points, clusters, silhouette, resampled)
-                | _gap_of(gaps, k)
-                | {"sufficient_by_gap": first_sufficient(list(gaps.values()))}
-            )
-    return records
+        fits = compared_with if name == algorithm else {k: fitters[name].fit(k) for k in ks}
+        return [
+            {"algorithm": name, "k": k, "agreement": _agreement(fits[k], compared_with[k])}
+            | _measured(points, fits[k], silhouette, resampled)
+            | _gap_of(gaps, k)
+            | {"sufficient_by_gap": first_sufficient(list(gaps.values()))}
+            for k in ks
+        ]
+
+    # Two algorithms at a time, as none needs another's fits; with more, Python's lock costs what the processors gain. What
+    # each fit limits is limited for all of them meanwhile: the first to end would otherwise lift it for the others.
+    with one_thread_each(), ThreadPoolExecutor(AT_ONCE) as pool:
+        return [record for records in pool.map(measured, ALGORITHMS) for record in records]
 
 
 class Silhouette:

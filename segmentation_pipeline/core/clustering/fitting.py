@@ -4,6 +4,8 @@ Belongs here: the algorithms behind one function. Does not: choosing k (selectio
 """
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
@@ -52,6 +54,20 @@ def _threads() -> Any:
     return ThreadpoolController()
 
 
+@contextmanager
+def one_thread_each() -> Iterator[None]:
+    """Fit without help of other threads, so that sums are taken in one order, whatever the machine's load.
+
+    There are no warnings either of too few different points, or of a mixture that is still moving, on each of hundreds of
+    fits: the indices show a poor one.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+
+    with _threads().limit(limits=1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        yield
+
+
 class Fitter:
     """Clusters one sample for any k; what does not depend on k is computed once.
 
@@ -77,13 +93,8 @@ class Fitter:
         Every customer belongs to its nearest centre, also after Ward or a mixture, for that is how the whole base is
         scored.
         """
-        from sklearn.exceptions import ConvergenceWarning
-
         bic = None
-        # Sums in one order, so that the last bit does not depend on the machine's load; and no warnings of too few
-        # different points, or of a mixture that is still moving, on each of hundreds of fits: the indices show a poor one.
-        with _threads().limit(limits=1), warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
+        with one_thread_each():
             if self.algorithm == "kmeans":
                 centres = self._kmeans_centres(k)
             elif self.algorithm == "bisecting_kmeans":

@@ -12,7 +12,7 @@ import pandas as pd
 from ibis import _
 
 from segmentation_pipeline.core import cleaning
-from segmentation_pipeline.core.profiling.measures import Measure, by_day, by_place, by_value, count, money, number
+from segmentation_pipeline.core.profiling.measures import Measure, by_day, by_file, by_value, count, counted_by, money, number
 from segmentation_pipeline.core.schema import Column
 from segmentation_pipeline.settings import Settings
 
@@ -61,7 +61,7 @@ ACCEPTED_KEYS = (
     count(
         "repeated_accepted_keys",
         "Accepted lines whose file and row number another one has",
-        lambda t: (t["rows"] - 1).sum(),
+        lambda t: t.repeated.sum(),
     ),
 )
 QUARANTINED = (
@@ -74,7 +74,7 @@ QUARANTINED_KEYS = (
     count(
         "repeated_quarantined_keys",
         "Quarantined rows whose file and row number another one has",
-        lambda t: (t["rows"] - 1).sum(),
+        lambda t: t.repeated.sum(),
     ),
 )
 DERIVED = (
@@ -104,16 +104,17 @@ def measured(
     local = _.invoiced_at.cast("timestamp")  # the engine's session runs in the shop's zone
     minute = local.hour() * 60 + local.minute() + local.second() / 60
     accepted = clean.mutate(price=_.unit_price.cast("float64"), hour=minute / 60)
+    of_orders = by_value(clean, invoice=clean.invoice_id, customer=clean.customer_id)
     profile = by_day(
         days,
         [
             (readable.mutate(line_amount=cleaning.line_amount(readable)), RAW),
             (accepted, ACCEPTED),
-            (by_value(clean, clean.invoice_id), INVOICES),
-            (by_value(clean, clean.customer_id), CUSTOMERS),
-            (by_place(clean), ACCEPTED_KEYS),
+            (counted_by(of_orders, of_orders.invoice), INVOICES),
+            (counted_by(of_orders, of_orders.customer), CUSTOMERS),
+            (by_file(clean), ACCEPTED_KEYS),
             (quarantined, QUARANTINED),
-            (by_place(quarantined), QUARANTINED_KEYS),
+            (by_file(quarantined), QUARANTINED_KEYS),
         ],
     )
     return profile.mutate(

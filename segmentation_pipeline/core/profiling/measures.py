@@ -4,7 +4,8 @@ Belongs here: what a measure is, joining measures of several tables by day, and 
 counted by. Does not: which measures a stage has.
 
 Several distinct counts in one aggregation make the engine hold all its columns at once. So a column whose values are
-counted is grouped on its own (`by_value`), which reads and holds nothing else.
+counted is grouped first (`by_value`), alone or with one that goes with it, which reads and holds nothing else; what the
+values mean is found for what was grouped, not for each row.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from ibis import _
 from segmentation_pipeline.core.schema import Column
 
 TOTAL = "decimal(38, 4)"
+BITS = 63
 
 
 @dataclass(frozen=True)
@@ -59,14 +61,41 @@ def number(name: str, description: str, of: Callable[[ir.Table], ir.Scalar]) -> 
     return Measure(name, "float64", description, of)
 
 
-def by_value(table: ir.Table, value: ir.Column) -> ir.Table:
-    """How many `rows` of each day have each `value`, or none."""
-    return table.select("date", value=value).group_by("date", "value").agg(rows=_.count())
+def by_value(table: ir.Table, **columns: ir.Value) -> ir.Table:
+    """How many `rows` of each day have the same values in some columns, null included."""
+    return table.select("date", **columns).group_by("date", *columns).agg(rows=_.count())
 
 
-def by_place(table: ir.Table) -> ir.Table:
-    """How many `rows` of each day have each place in the source: one, if all is well."""
-    return table.group_by("date", "source_file", "source_row").agg(rows=_.count())
+def counted_by(counted: ir.Table, value: ir.Value) -> ir.Table:
+    """What `by_value` counts, by one `value` that follows from its columns."""
+    return counted.group_by("date", value=value).agg(rows=_["rows"].sum())
+
+
+def by_file(table: ir.Table, **sums: ir.Value) -> ir.Table:
+    """Rows of each day and source file, and how many are `repeated`: their file and number are those of another row.
+
+    Rows are not told apart one by one, for which they would all be held: of each block of numbers in a file, those that
+    occur are the bits of one integer, and whatever is counted beyond these is repeated.
+
+    Args:
+        table: Has `date`, `source_file` and `source_row`.
+        sums: Numbers to add up beside.
+    """
+    numbers = (ibis.literal(1, "int64") << (table.source_row % BITS)).bit_or()
+    added = {name: value.sum() for name, value in sums.items()}
+    blocks = table.group_by("date", "source_file", block=table.source_row // BITS).agg(
+        rows=table.count(), numbers=numbers, **added
+    )
+    return blocks.group_by("date", "source_file").agg(
+        rows=_["rows"].sum(),
+        repeated=(_["rows"] - bit_count(_.numbers)).sum(),
+        **{name: _[name].sum() for name in sums},
+    )
+
+
+@ibis.udf.scalar.builtin
+def bit_count(number: int) -> int:  # type: ignore[empty-body]
+    """How many bits of an integer are 1; the engines have it under this name, and Ibis under none."""
 
 
 def by_day(days: Sequence[date], parts: Sequence[tuple[ir.Table, Sequence[Measure]]]) -> ir.Table:

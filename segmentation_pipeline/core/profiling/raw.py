@@ -11,7 +11,7 @@ import ibis.expr.types as ir
 from ibis import _
 
 from segmentation_pipeline.core import cleaning
-from segmentation_pipeline.core.profiling.measures import Measure, by_day, by_place, by_value, count, number
+from segmentation_pipeline.core.profiling.measures import Measure, by_day, by_file, by_value, count, counted_by, number
 from segmentation_pipeline.core.schema import Column
 from segmentation_pipeline.core.text import known, known_customer
 from segmentation_pipeline.settings import Settings
@@ -24,18 +24,16 @@ def _missing(name: str, share: Callable[[ir.Table], ir.Scalar]) -> Measure:
 
 
 def _without_value(table: ir.Table) -> ir.Scalar:
-    """Share of rows without the value that a table of `_by_value` counts."""
+    """Share of rows without the value that `counted_by` counts."""
     return table["rows"].sum(where=table.value.isnull()).fill_null(0) / table["rows"].sum()
 
 
 ROWS = (
-    count("rows", "Rows", lambda t: t.count()),
-    count("broken_rows", "Lines of text that could not be split", lambda t: t.broken_line.count()),
-    _missing("quantity", lambda t: t.known_quantity.isnull().mean()),
-    _missing("price", lambda t: t.known_price.isnull().mean()),
-    _missing("invoiced_at", lambda t: t.known_invoiced_at.isnull().mean()),
-)
-FILES = (
+    count("rows", "Rows", lambda t: t["rows"].sum()),
+    count("broken_rows", "Lines of text that could not be split", lambda t: t.broken.sum()),
+    _missing("quantity", lambda t: t.without_quantity.sum() / t["rows"].sum()),
+    _missing("price", lambda t: t.without_price.sum() / t["rows"].sum()),
+    _missing("invoiced_at", lambda t: t.without_invoiced_at.sum() / t["rows"].sum()),
     count("files", "Files that the rows come from", lambda t: t.source_file.count()),
     count("repeated_keys", "Rows whose file and row number another row has", lambda t: t.repeated.sum()),
 )
@@ -74,7 +72,7 @@ DERIVED = (
 )
 
 COLUMNS: tuple[Column, ...] = (
-    *(measure.column for measure in (*ROWS, *FILES, *ORDERS, *CUSTOMERS, *PRODUCTS, *COPIES, *COUNTRIES, *PATTERNS)),
+    *(measure.column for measure in (*ROWS, *ORDERS, *CUSTOMERS, *PRODUCTS, *COPIES, *COUNTRIES, *PATTERNS)),
     *DERIVED,
 )
 
@@ -88,21 +86,25 @@ def measured(raw: ir.Table, days: Sequence[date], settings: Settings) -> ir.Tabl
         settings: Which words mean "nothing", and which column holds the price.
     """
     tokens = settings.cleaning.null_tokens
-    customer = known_customer(raw.customer_id, tokens)
-    of_invoices = raw.select("date", value=known(raw.invoice_id, tokens), customer=customer)
-    orders = of_invoices.group_by("date", "value").agg(rows=_.count(), rows_with_customer=_.customer.count())
-    products = by_value(raw, known(raw.product_id, tokens))
+    read = readable(raw, settings)
+    without = {f"without_{name}": read[f"known_{name}"].isnull() for name in ("quantity", "price", "invoiced_at")}
+    of_orders = by_value(raw, invoice=raw.invoice_id, customer=raw.customer_id, country=raw.country)
+    customer = known_customer(of_orders.customer, tokens)
+    orders = of_orders.group_by("date", value=known(of_orders.invoice, tokens)).agg(
+        rows=_["rows"].sum(), rows_with_customer=_["rows"].sum(where=customer.notnull()).fill_null(0)
+    )
+    of_products = by_value(raw, product=raw.product_id)
+    products = counted_by(of_products, known(of_products["product"], tokens))
     profile = by_day(
         days,
         [
-            (readable(raw, settings), ROWS),
-            (by_place(raw).group_by("date", "source_file").agg(repeated=(_["rows"] - 1).sum()), FILES),
+            (by_file(read, broken=read.broken_line.notnull(), **without), ROWS),
             (orders, ORDERS),
-            (by_value(raw, customer), CUSTOMERS),
+            (counted_by(of_orders, customer), CUSTOMERS),
             (products, PRODUCTS),
             (cleaning.copies(raw), COPIES),
-            (by_value(raw, known(raw.country, tokens)), COUNTRIES),
-            (products.group_by("date", value=pattern(products.value)).agg(rows=_["rows"].sum()), PATTERNS),
+            (counted_by(of_orders, known(of_orders.country, tokens)), COUNTRIES),
+            (counted_by(products, pattern(products.value)), PATTERNS),
         ],
     )
     return profile.mutate(

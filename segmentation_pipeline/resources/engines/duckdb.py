@@ -59,6 +59,7 @@ class DuckDBEngine:
         ibis.options.sql.fuse_selects = False  # DuckDB fuses them itself; Ibis takes as long for it as for all the rest
         connection = ibis.duckdb.connect(**limits)
         connection.raw_sql(f"SET TimeZone = '{self._timezone}'")
+        connection.raw_sql("SET parquet_metadata_cache = true")  # each file is read for several expressions
         connection.raw_sql("PRAGMA enable_profiling = 'no_output'")  # it then tells how much a query has read
         return connection
 
@@ -164,7 +165,7 @@ class DuckDBEngine:
     def _sql(self, table: ir.Table, key: Sequence[str]) -> str:
         ordered = table.order_by(*key) if key else table
         self.connection._register_in_memory_tables(ordered)
-        return str(ibis.to_sql(ordered, dialect="duckdb"))
+        return str(self.connection.compile(ordered))
 
 
 def _on(day: date, compiled: str) -> str:
