@@ -25,6 +25,8 @@ from typing import Any
 import sqlalchemy as sa
 from dagster import DagsterInvariantViolationError, EventLogEntry, Field, StringSource
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
+from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS, EVENT_TYPE_TO_PIPELINE_RUN_STATUS
+from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME, SqliteEventLogStorage
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._serdes import ConfigurableClassData
@@ -36,9 +38,8 @@ RUNS_KEPT_OPEN = 4
 class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
     """A drop-in for `SqliteEventLogStorage` that keeps its engines and stores a batch in one transaction per database.
 
-    All of what is stored, and how, is left to the stock `store_event`. What differs is where a connection comes from
-    (`_connect` may be nested in one thread, and then yields the connection that is already open), and that the rows of
-    assets and tags are written at the end of a batch.
+    Single events are left to the stock `store_event`, and so are the rows of checks; of a batch the rows of each table are
+    written together. `_connect` may be nested in one thread, and then yields the connection that is already open.
 
     Connections stay open: that of the index, and those of the last few runs (a server that lists thousands would hold
     as many files open). The UI follows a run by watching its file, which SQLite in WAL mode leaves alone while a
@@ -51,7 +52,6 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
         # on the other side of a fork.
         self._engines: dict[int, OrderedDict[str, sa.Engine]] = {}
         self._lock = threading.RLock()  # instead of the stock `_db_lock`, which cannot be taken twice
-        self._gathered: list[tuple[EventLogEntry, int]] | None = None  # asset events of a batch that is being stored
         super().__init__(base_dir, inst_data)
 
     @classmethod
@@ -80,49 +80,50 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
         commit itself (a full disk, not a lock: that is taken by then), the events would appear twice in the log of
         the run, and still once in the index, which all questions about assets and checks are answered from.
         """
+        by_run: dict[str, list[tuple[EventLogEntry, dict[str, Any]]]] = {}
+        for event in events:
+            by_run.setdefault(event.run_id, []).append((event, self._event_to_row(event)))
         with ExitStack() as transactions:
-            for shard in (INDEX_SHARD_NAME, *{event.run_id: None for event in events}):
+            for shard in (INDEX_SHARD_NAME, *by_run):
                 transactions.enter_context(self._connect(shard))
-            gathered: list[tuple[EventLogEntry, int]] = []
-            self._gathered = gathered
-            try:
-                for event in events:
-                    self.store_event(event)
-            finally:
-                self._gathered = None
-            self._store_gathered(gathered)
-        for run_id in {event.run_id: None for event in events}:
+            for run_id, of_run in by_run.items():
+                with self.run_connection(run_id) as connection:
+                    connection.execute(SqlEventLogStorageTable.insert(), [row for _event, row in of_run])
+                self._store_in_index([each for each in of_run if _is_in_index(each[0])])
+        for run_id in by_run:
             self._show_watchers(run_id)
 
-    def _store_gathered(self, gathered: Sequence[tuple[EventLogEntry, int]]) -> None:
+    def _store_in_index(self, told: Sequence[tuple[EventLogEntry, dict[str, Any]]]) -> None:
+        """What the stock storage does with events that are asked for across runs: assets', checks', a run's states."""
+        if not told:
+            return
+        with self.index_connection() as connection:
+            connection.execute(SqlEventLogStorageTable.insert(), [row for _event, row in told])
+            last = connection.execute(sa.text("SELECT last_insert_rowid()")).scalar_one()
+        # Within one transaction SQLite gives out one number after the other.
+        numbered = [(event, last - len(told) + place) for place, (event, _row) in enumerate(told, start=1)]
+        self._store_assets([each for each in numbered if each[0].dagster_event_type in ASSET_EVENTS])
+        for event, event_id in numbered:
+            if event.dagster_event_type in ASSET_CHECK_EVENTS:
+                self.store_asset_check_event(event, event_id)
+
+    def _store_assets(self, numbered: Sequence[tuple[EventLogEntry, int]]) -> None:
         """What the stock storage does after each asset event, done once for a batch.
 
         It overwrites the asset's row with every event. Events of one kind overwrite the same columns, so the last of
         each kind, in the order in which they came, leave the row that all of them would have left.
         """
-        if not gathered:
+        if not numbered:
             return
         last: dict[tuple[Any, Any], tuple[EventLogEntry, int]] = {}
-        for event, event_id in gathered:
+        for event, event_id in numbered:
             kind = (event.get_dagster_event().asset_key, event.dagster_event_type)
             last.pop(kind, None)
             last[kind] = (event, event_id)
         with self.index_connection() as connection:
-            self._store_asset_event_tags(connection, *zip(*gathered, strict=True))
+            self._store_asset_event_tags(connection, *zip(*numbered, strict=True))
             for event, event_id in last.values():
                 self._store_asset_event(connection, event, event_id)
-
-    def _store_asset_event_tags(
-        self, conn: sa.Connection, events: Sequence[EventLogEntry], event_ids: Sequence[int]
-    ) -> None:
-        if self._gathered is None:
-            super()._store_asset_event_tags(conn, events, event_ids)
-
-    def _store_asset_event(self, conn: sa.Connection, event: EventLogEntry, event_id: int) -> None:
-        if self._gathered is None:
-            super()._store_asset_event(conn, event, event_id)
-        else:
-            self._gathered.append((event, event_id))
 
     def _store_asset_check_evaluation_planned(self, event: EventLogEntry, event_id: int | None) -> None:
         """One planned row for a check of a range run, where the stock storage has one for each day of the range.
@@ -189,6 +190,14 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
 
     def _show_watchers(self, run_id: str) -> None:
         os.utime(self.path_for_shard(run_id))
+
+
+def _is_in_index(event: EventLogEntry) -> bool:
+    """Whether the stock storage mirrors an event in the database that questions across runs are answered from."""
+    kind = event.dagster_event_type
+    return event.is_dagster_event and (
+        kind in ASSET_EVENTS or kind in ASSET_CHECK_EVENTS or kind in EVENT_TYPE_TO_PIPELINE_RUN_STATUS
+    )
 
 
 def _sync_at_checkpoints(connection: sqlite3.Connection, _record: object) -> None:

@@ -125,9 +125,16 @@ class Freshness:
 
     def made_from(self, asset: str, days: Sequence[date]) -> dict[date, str]:
         """The digest to write with each day, from what stands in the lake now."""
+
+        def reaches(day: date, back: int) -> bool:
+            first, last = min(days, default=day), max(days, default=day)
+            return day <= last and (back == WHOLE_HISTORY or day >= first - timedelta(days=back))
+
         stored = {
-            upstream: {day: self._lake.inputs(upstream, day) or "" for day in self._lake.days(upstream)}
-            for upstream in self.recipes[asset].upstream
+            upstream: {
+                day: self._lake.inputs(upstream, day) or "" for day in self._lake.days(upstream) if reaches(day, back)
+            }
+            for upstream, back in self.recipes[asset].upstream.items()
         }
         return self._digests(asset, days, stored)
 

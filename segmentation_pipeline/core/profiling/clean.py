@@ -12,7 +12,16 @@ import pandas as pd
 from ibis import _
 
 from segmentation_pipeline.core import cleaning
-from segmentation_pipeline.core.profiling.measures import Measure, by_day, by_file, by_value, count, counted_by, money, number
+from segmentation_pipeline.core.profiling.measures import (
+    Measure,
+    by_day,
+    by_file,
+    by_value,
+    count,
+    counted_by,
+    money,
+    number,
+)
 from segmentation_pipeline.core.schema import Column
 from segmentation_pipeline.settings import Settings
 

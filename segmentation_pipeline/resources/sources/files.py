@@ -32,7 +32,7 @@ from segmentation_pipeline.resources.sources.filing import (
     span_of,
 )
 from segmentation_pipeline.resources.sources.headers import SourceError, listed, positions
-from segmentation_pipeline.resources.sources.index import Index, SourceFile
+from segmentation_pipeline.resources.sources.index import Calendar, Index, SourceFile
 from segmentation_pipeline.resources.sources.landing import Look, look_at
 from segmentation_pipeline.settings import Files, Settings
 
@@ -55,6 +55,7 @@ class FileSource:
     tombstones: Tombstones | None = None
     is_ingested: Callable[[SourceFile], bool] = lambda _file: True
     _files: list[SourceFile] | None = field(default=None, init=False)
+    _calendar: Calendar = field(default_factory=Calendar, init=False)
 
     @cached_property
     def how(self) -> Files:
@@ -99,7 +100,7 @@ class FileSource:
 
     def digest(self, day: date) -> str:
         """What the raw rows of a day are made from: the contents of the files that hold it, and how they are read."""
-        return digest_of(day, self.files(), self._signature)
+        return digest_of(self._holding([day]), self._signature)
 
     def first_day(self) -> date | None:
         """The first day of sale in any file."""
@@ -212,7 +213,7 @@ class FileSource:
         return SourceError(f"{names}: removed, and needed to compute {told} again. {remedy}")
 
     def _holding(self, days: Sequence[date]) -> list[SourceFile]:
-        return [file for file in self.files() if any(file.holds(day) for day in days)]
+        return self._calendar.holding(days, self.files())
 
     def _is_lost(self, file: SourceFile) -> bool:
         return not self._parquet(file.path, file.sha256).exists()

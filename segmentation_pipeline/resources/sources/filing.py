@@ -185,10 +185,10 @@ class Filing:
         return text.replace(".", ",") if is_number and self._settings.source.decimal == "," else text
 
 
-def digest_of(day: date, files: Sequence[SourceFile], signature: str) -> str:
+def digest_of(holding: Sequence[SourceFile], signature: str) -> str:
     """What the raw rows of a day are made from: the contents of the files that hold it, and how they are read."""
-    holding = [f"{file.path}:{file.sha256}:{file.undated_rows}:{file.filing_day}" for file in files if file.holds(day)]
-    return hashlib.sha256("\n".join([signature, *holding]).encode()).hexdigest()
+    told = [f"{file.path}:{file.sha256}:{file.undated_rows}:{file.filing_day}" for file in holding]
+    return hashlib.sha256("\n".join([signature, *told]).encode()).hexdigest()
 
 
 def signature_of(how: str, settings: Settings) -> str:

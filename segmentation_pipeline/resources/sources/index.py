@@ -1,6 +1,7 @@
 """The index: what is known of each source file, so that unchanged files are never read again to find out.
 
-Belongs here: the entries, and the file they are kept in. Does not: finding files (discovery.py), measuring them (files.py).
+Belongs here: the entries, the file they are kept in, which of them are about a day. Does not: finding files
+(discovery.py), measuring them (files.py).
 """
 
 import uuid
@@ -53,6 +54,31 @@ class SourceFile:
     def is_of(self, size: int, mtime_ns: int, settings: str) -> bool:
         """Whether the entry still tells the truth about a file of this size and time, read by these settings."""
         return (self.size, self.mtime_ns, self.settings) == (size, mtime_ns, settings)
+
+
+class Calendar:
+    """Files by the days that they hold, so that asking for each day does not go through all files each time."""
+
+    def __init__(self) -> None:
+        self._files: Sequence[SourceFile] = ()
+        self._by_day: dict[date, list[SourceFile]] = {}
+
+    def holding(self, days: Sequence[date], files: Sequence[SourceFile]) -> list[SourceFile]:
+        """The files that can hold rows of one of the days, in their order.
+
+        Args:
+            days: Any days.
+            files: All files; they are sorted by day again only if they are others than the last time.
+        """
+        if files is not self._files:
+            self._files, self._by_day = files, {}
+            for file in files:
+                for day in file.days():
+                    self._by_day.setdefault(day, []).append(file)
+        if len(days) == 1:
+            return self._by_day.get(days[0], [])
+        found = {file.path for day in days for file in self._by_day.get(day, ())}
+        return [file for file in files if file.path in found]
 
 
 class Index:

@@ -28,7 +28,7 @@ from segmentation_pipeline.resources.forgotten import Tombstones
 from segmentation_pipeline.resources.sources.conversion import forget, write_converted
 from segmentation_pipeline.resources.sources.database import snapshot
 from segmentation_pipeline.resources.sources.filing import Filing, ReadableFile, digest_of, signature_of, span_of
-from segmentation_pipeline.resources.sources.index import Index, SourceFile
+from segmentation_pipeline.resources.sources.index import Calendar, Index, SourceFile
 from segmentation_pipeline.resources.sources.table import Day, Holding, Range, SalesTable
 from segmentation_pipeline.settings import Postgres, Settings
 
@@ -51,6 +51,7 @@ class PostgresSource:
     workspace: UPath
     tombstones: Tombstones | None = None
     _files: list[SourceFile] | None = field(default=None, init=False)
+    _calendar: Calendar = field(default_factory=Calendar, init=False)
 
     @cached_property
     def how(self) -> Postgres:
@@ -95,7 +96,7 @@ class PostgresSource:
 
     def digest(self, day: date) -> str:
         """What the raw rows of a day are made from: rows and marks of the days fetched, and how they are read."""
-        return digest_of(day, self.files(), self._signature)
+        return digest_of(self._holding([day]), self._signature)
 
     def first_day(self) -> date | None:
         """The first day of sale in the table."""
@@ -232,7 +233,7 @@ class PostgresSource:
         return target.exists() and target.stat().st_size == file.size
 
     def _holding(self, days: Sequence[date]) -> list[SourceFile]:
-        return [file for file in self.files() if any(file.holds(day) for day in days)]
+        return self._calendar.holding(days, self.files())
 
     def _readable(self, file: SourceFile) -> ReadableFile:
         return ReadableFile(
