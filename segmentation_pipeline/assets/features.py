@@ -9,8 +9,9 @@ from datetime import date
 import dagster as dg
 
 from segmentation_pipeline.assets.gated import gated
+from segmentation_pipeline.core import schema
 from segmentation_pipeline.partitions import history, window
-from segmentation_pipeline.resources.annotations import Engine, OfDay, Table
+from segmentation_pipeline.resources.annotations import Freshness, Lake, OfDay, Table
 from segmentation_pipeline.settings import Settings
 
 
@@ -55,17 +56,27 @@ def rfm_features(
     days: Sequence[date],
     customer_orders: Table,
     customer_returns: Table,
-    engine: dg.ResourceParam[Engine],
+    lake: dg.ResourceParam[Lake],
+    freshness: dg.ResourceParam[Freshness],
     settings: dg.ResourceParam[Settings],
 ) -> Iterator[OfDay]:
     """Recency, frequency and monetary value per customer, as known at the end of the day.
 
-    Backfilling an old day gives exactly what the night of that day would have given.
+    Backfilling an old day gives exactly what the night of that day would have given. What a night can take over from the
+    day before, where that stands in the lake as it would be computed now, is not computed again.
     """
     from segmentation_pipeline.core import rfm
     from segmentation_pipeline.resources.engines.engine import hold_for
 
     measure, recent_days = settings.source.measure, settings.rfm.recent_days
-    held = hold_for(engine, days)
-    with held(customer_orders) as known, held(customer_returns) as given_back:
-        yield lambda day: rfm.rfm_features(known, given_back, day, measure, recent_days)
+    before = _latest_before(days[0], lake, freshness) if len(days) == 1 else None
+    known = rfm.Known(lake.read(schema.RFM_FEATURES, [before]), before) if before else None
+    held = hold_for(lake.engine, days)
+    with held(customer_orders) as orders, held(customer_returns) as returns:
+        yield lambda day: rfm.rfm_features(orders, returns, day, measure, recent_days, known)
+
+
+def _latest_before(day: date, lake: Lake, freshness: Freshness) -> date | None:
+    """The last day before, if its features were made from what stands in the lake now."""
+    earlier = [each for each in lake.days(schema.RFM_FEATURES.asset) if each < day][-1:]
+    return next(iter(freshness.standing(schema.RFM_FEATURES.asset, earlier)), None)

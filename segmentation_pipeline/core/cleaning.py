@@ -98,9 +98,9 @@ def copies(raw: ir.Table) -> ir.Table:
     Rows are compared column by column only where their hashes agree, which is far cheaper than comparing all.
     """
     content, place = ["date", *schema.SOURCE_COLUMNS, "broken_line"], ["source_file", "source_row"]
-    hashed = raw.select(*place, content_hash=ibis.struct({name: raw[name] for name in content}).hash())
-    repeated = hashed.group_by("content_hash").agg(rows=_.count()).filter(_.rows > 1)
-    compared = raw.semi_join(hashed.semi_join(repeated, "content_hash"), place)
+    content_hash = ibis.struct({name: raw[name] for name in content}).hash()
+    repeated = raw.select(content_hash=content_hash).group_by("content_hash").agg(rows=_.count()).filter(_.rows > 1)
+    compared = raw.mutate(content_hash=content_hash).semi_join(repeated, "content_hash").drop("content_hash")
     in_order = ibis.row_number().over(group_by=content, order_by=place)
     return compared.mutate(copy_number=in_order).filter(_.copy_number > 0).drop("copy_number")
 

@@ -4,6 +4,7 @@ Belongs here: Ibis expressions from orders and returns to one row per customer.
 Does not: matching returns (returns.py), scores and segments (clustering/), reading or writing (resources/).
 """
 
+from dataclasses import dataclass
 from datetime import date, timedelta
 
 import ibis
@@ -16,7 +17,17 @@ from segmentation_pipeline.core.returns import Measure
 ORDER = ["customer_id", "order_id"]
 
 
-def rfm_features(orders: ir.Table, returns: ir.Table, as_of: date, measure: Measure, recent_days: int) -> ir.Table:
+@dataclass(frozen=True)
+class Known:
+    """What is known of an earlier day: `schema.RFM_FEATURES` of it, made from the same orders and returns."""
+
+    features: ir.Table
+    as_of: date
+
+
+def rfm_features(
+    orders: ir.Table, returns: ir.Table, as_of: date, measure: Measure, recent_days: int, known: Known | None = None
+) -> ir.Table:
     """Recency, frequency, monetary value and secondary behaviour of every customer with an order by `as_of`.
 
     Args:
@@ -25,6 +36,8 @@ def rfm_features(orders: ir.Table, returns: ir.Table, as_of: date, measure: Meas
         as_of: Last day that counts, in the shop's time zone.
         measure: Whether an order is given back in full once all its items are, or all its money.
         recent_days: How many days up to `as_of` are recent.
+        known: An earlier day. Products are then counted anew only of customers who bought or gave back since: the result is
+            the same, and a night does not go through everything that was ever bought.
 
     Returns:
         `schema.RFM_FEATURES`, one row per customer. A customer who gave every order back has frequency 0 and no
@@ -35,6 +48,8 @@ def rfm_features(orders: ir.Table, returns: ir.Table, as_of: date, measure: Meas
     known_orders, known_returns = (table.filter(_.date <= ibis.literal(as_of)) for table in (orders, returns))
     spent = spending(orders, returns, as_of, measure, recent_days).drop("distinct_products")
     products = _products(known_orders, known_returns, measure)
+    if known is not None:
+        products = _products_since(known, known_orders, known_returns, measure)
     return schema.RFM_FEATURES.conform(
         spent.left_join(products, "customer_id").mutate(distinct_products=_.distinct_products.fill_null(0))
     )
@@ -83,6 +98,15 @@ def _products(orders: ir.Table, returns: ir.Table, measure: Measure) -> ir.Table
     bought = orders.anti_join(_given_back_in_full(orders, returns, measure), ORDER)
     different = bought.select("customer_id", product_id=_.product_ids.unnest()).distinct()
     return different.group_by("customer_id").agg(distinct_products=_.product_id.count())
+
+
+def _products_since(known: Known, orders: ir.Table, returns: ir.Table, measure: Measure) -> ir.Table:
+    """Likewise, where whoever neither bought nor gave back since has as many as then."""
+    since = [table.filter(_.date > ibis.literal(known.as_of)).select("customer_id") for table in (orders, returns)]
+    concerned = ibis.union(*since, distinct=True)
+    anew = _products(orders.semi_join(concerned, "customer_id"), returns.semi_join(concerned, "customer_id"), measure)
+    as_then = known.features.anti_join(concerned, "customer_id").select("customer_id", "distinct_products")
+    return as_then.union(anew)
 
 
 def _behaviour() -> dict[str, ir.Value]:

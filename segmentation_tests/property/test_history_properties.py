@@ -16,8 +16,8 @@ LONDON = ZoneInfo("Europe/London")
 FIRST_DAY = date(2011, 6, 1)
 WINDOW_DAYS = 3
 DAYS = [FIRST_DAY + timedelta(days=number) for number in range(8)]
-AS_OF = DAYS[5]
-PRICES = {"mug": Decimal("1.37"), None: Decimal("0.05")}
+EARLIER, AS_OF = DAYS[2], DAYS[5]
+PRICES = {"mug": Decimal("1.37"), "cup": Decimal("2.20"), None: Decimal("0.05")}
 
 many = settings(
     deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -127,13 +127,15 @@ def history(prepared):
 
     def results(clean):
         apart = clean.mutate(customer_id=clean.customer_id + "|" + clean.product_id.coalesce("-"))
-        sales = orders.customer_orders(clean)
+        told = (orders.customer_orders(clean), returned(clean))
+        known = rfm.Known(rfm.rfm_features(*told, EARLIER, "items", 5), EARLIER)
         return {
             "returns": returned(clean).order_by("date", "customer_id", "order_id"),
             "by_amount": returned(clean, "amount"),
             "apart": returned(apart),
             "orders_apart": orders.customer_orders(apart),
-            "features": rfm.rfm_features(sales, returned(clean), AS_OF, "items", 5).order_by("customer_id"),
+            "features": rfm.rfm_features(*told, AS_OF, "items", 5).order_by("customer_id"),
+            "features_since": rfm.rfm_features(*told, AS_OF, "items", 5, known).order_by("customer_id"),
         }
 
     return prepared(schema.CLEAN_TRANSACTIONS, results)
@@ -211,6 +213,12 @@ def test_features_never_change_by_what_happens_after_the_as_of_day(history, line
     later = [line for line in rubbish if line["date"] > AS_OF]
     for first, second in zip(history(known, "features"), history(known + later, "features"), strict=True):
         pd.testing.assert_frame_equal(first, second)
+
+
+@many
+@given(lines=histories())
+def test_features_carried_on_from_an_earlier_day_are_those_computed_from_nothing(history, lines):
+    pd.testing.assert_frame_equal(*history(lines, "features", "features_since"))
 
 
 @many
