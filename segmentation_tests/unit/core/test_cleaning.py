@@ -427,3 +427,19 @@ def test_an_invoice_number_that_was_mangled_is_quarantined_and_an_odd_one_is_not
     accepted, rejected = judge(*({"invoice_id": each} for each in mangled + odd))
     assert accepted["invoice_id"].tolist() == odd
     assert set(rejected["reason"]) == {"unreadable_invoice_id"}
+
+
+def test_a_number_can_be_a_word_for_nothing_in_every_column(judge, shop):
+    settings = shop(cleaning=Cleaning(null_tokens=["-999", "ZZ9", "2011-06-01 09:00"]))
+    texts = ("invoice_id", "invoiced_at", "quantity", "unit_price")
+    accepted, rejected = judge(
+        *({name: "-999"} for name in texts),
+        {"invoice_id": "ZZ9"},
+        {"invoiced_at": " 2011-06-01 09:00 "},
+        *({"customer_id": each} for each in ("-999", " ZZ9", "ZZ90", "-9990")),
+        settings=settings,
+    )
+    missing = ("missing_invoice_id", "missing_timestamp", "missing_quantity", "missing_price")
+    assert rejected["reason"].tolist() == [*missing, "missing_invoice_id", "missing_timestamp"]
+    found = [None if pd.isna(each) else each for each in accepted["customer_id"]]
+    assert found == [None, None, "ZZ90", "-9990"]
