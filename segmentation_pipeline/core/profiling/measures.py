@@ -81,7 +81,7 @@ def by_file(table: ir.Table, **sums: ir.Value) -> ir.Table:
         table: Has `date`, `source_file` and `source_row`.
         sums: Numbers to add up beside.
     """
-    numbers = (ibis.literal(1, "int64") << (table.source_row % BITS)).bit_or()
+    numbers = bit_or(ibis.literal(1, "int64") << (table.source_row % BITS))
     added = {name: value.sum() for name, value in sums.items()}
     blocks = table.group_by("date", "source_file", block=table.source_row // BITS).agg(
         rows=table.count(), numbers=numbers, **added
@@ -93,9 +93,15 @@ def by_file(table: ir.Table, **sums: ir.Value) -> ir.Table:
     )
 
 
+# The engines have these under the same names; Ibis has the first under none, and the second not on Spark.
 @ibis.udf.scalar.builtin
 def bit_count(number: int) -> int:  # type: ignore[empty-body]
-    """How many bits of an integer are 1; the engines have it under this name, and Ibis under none."""
+    """How many bits of an integer are 1."""
+
+
+@ibis.udf.agg.builtin
+def bit_or(number: int) -> int:  # type: ignore[empty-body]
+    """The bits that are 1 in any of several integers."""
 
 
 def by_day(days: Sequence[date], parts: Sequence[tuple[ir.Table, Sequence[Measure]]]) -> ir.Table:
