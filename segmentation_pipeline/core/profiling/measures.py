@@ -19,7 +19,7 @@ from ibis import _
 from segmentation_pipeline.core.schema import Column
 
 TOTAL = "decimal(38, 4)"
-BITS = 63
+BITS = 31  # of an integer as narrow as the engines have it, without its sign
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,8 @@ def by_value(table: ir.Table, **columns: ir.Value) -> ir.Table:
 
 def counted_by(counted: ir.Table, value: ir.Value) -> ir.Table:
     """What `by_value` counts, by one `value` that follows from its columns."""
-    return counted.group_by("date", value=value).agg(rows=_["rows"].sum())
+    # DuckDB's sums are wider than Ibis takes them for, so that only a cast to another type is one.
+    return counted.group_by("date", value=value).agg(rows=_["rows"].sum().cast("int32").cast("int64"))
 
 
 def by_file(table: ir.Table, **sums: ir.Value) -> ir.Table:
@@ -81,7 +82,7 @@ def by_file(table: ir.Table, **sums: ir.Value) -> ir.Table:
         table: Has `date`, `source_file` and `source_row`.
         sums: Numbers to add up beside.
     """
-    numbers = bit_or(ibis.literal(1, "int64") << (table.source_row % BITS))
+    numbers = bit_or(ibis.literal(1) << (table.source_row % BITS))
     added = {name: value.sum() for name, value in sums.items()}
     blocks = table.group_by("date", "source_file", block=table.source_row // BITS).agg(
         rows=table.count(), numbers=numbers, **added
