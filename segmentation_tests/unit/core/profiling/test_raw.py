@@ -109,6 +109,7 @@ def test_values_and_their_rows_are_those_of_pandas_the_most_frequent_first(found
         expected = witness(known[known["date"] == day]).value_counts()
         listed = dict(zip(found.loc[day, values], found.loc[day, counts], strict=True))
         assert listed == expected.to_dict()
+        assert {type(rows) for rows in listed.values()} == {int}  # a decimal would be text in the note of the day
         assert list(listed.items()) == sorted(listed.items(), key=lambda each: (-each[1], each[0]))
 
 
