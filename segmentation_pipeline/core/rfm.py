@@ -47,9 +47,8 @@ def rfm_features(
     """
     known_orders, known_returns = (table.filter(_.date <= ibis.literal(as_of)) for table in (orders, returns))
     spent = spending(orders, returns, as_of, measure, recent_days).drop("distinct_products")
-    products = _products(known_orders, known_returns, measure)
-    if known is not None:
-        products = _products_since(known, known_orders, known_returns, measure)
+    told = (known_orders, known_returns, measure)
+    products = _products(*told) if known is None else _products_since(known, *told)
     return schema.RFM_FEATURES.conform(
         spent.left_join(products, "customer_id").mutate(distinct_products=_.distinct_products.fill_null(0))
     )

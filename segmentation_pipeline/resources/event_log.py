@@ -80,16 +80,17 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
         commit itself (a full disk, not a lock: that is taken by then), the events would appear twice in the log of
         the run, and still once in the index, which all questions about assets and checks are answered from.
         """
-        by_run: dict[str, list[tuple[EventLogEntry, dict[str, Any]]]] = {}
-        for event in events:
-            by_run.setdefault(event.run_id, []).append((event, self._event_to_row(event)))
+        told = [(event, self._event_to_row(event)) for event in events]
+        by_run: dict[str, list[dict[str, Any]]] = {}
+        for event, row in told:
+            by_run.setdefault(event.run_id, []).append(row)
         with ExitStack() as transactions:
             for shard in (INDEX_SHARD_NAME, *by_run):
                 transactions.enter_context(self._connect(shard))
-            for run_id, of_run in by_run.items():
+            for run_id, rows in by_run.items():
                 with self.run_connection(run_id) as connection:
-                    connection.execute(SqlEventLogStorageTable.insert(), [row for _event, row in of_run])
-                self._store_in_index([each for each in of_run if _is_in_index(each[0])])
+                    connection.execute(SqlEventLogStorageTable.insert(), rows)
+            self._store_in_index([each for each in told if _is_in_index(each[0])])
         for run_id in by_run:
             self._show_watchers(run_id)
 

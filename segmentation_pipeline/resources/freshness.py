@@ -125,9 +125,11 @@ class Freshness:
 
     def made_from(self, asset: str, days: Sequence[date]) -> dict[date, str]:
         """The digest to write with each day, from what stands in the lake now."""
+        if not days:
+            return {}
+        first, last = min(days), max(days)
 
         def reaches(day: date, back: int) -> bool:
-            first, last = min(days, default=day), max(days, default=day)
             return day <= last and (back == WHOLE_HISTORY or day >= first - timedelta(days=back))
 
         stored = {
