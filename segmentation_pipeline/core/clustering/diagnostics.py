@@ -85,20 +85,11 @@ class Silhouette:
         return float(of_each.mean()), [float(of_each[each].mean()) if each.any() else -1.0 for each in by_cluster]
 
     def _of_each(self, chosen: np.ndarray) -> np.ndarray:
-        """As scikit-learn's `silhouette_samples`, but by one product of matrices, which takes a fifth of the time."""
-        found, places, sizes = np.unique(chosen, return_inverse=True, return_counts=True)
-        if not 2 <= len(found) < len(chosen):
+        from sklearn.metrics import silhouette_samples
+
+        if not 2 <= len(np.unique(chosen)) < len(chosen):
             return np.full(len(chosen), -1.0)
-        own = np.arange(len(chosen)), places
-        with one_thread_each():
-            sums = self._distances @ np.eye(len(found))[places]
-        within = sums[own] / np.maximum(sizes[places] - 1, 1)
-        means = sums / sizes
-        means[own] = np.inf
-        nearest = means.min(axis=1)
-        larger = np.maximum(within, nearest)
-        scores = np.divide(nearest - within, larger, out=np.zeros(len(chosen)), where=larger > 0)
-        return np.where(sizes[places] > 1, scores, 0.0)  # a cluster of one is neither well nor badly placed
+        return np.asarray(silhouette_samples(self._distances, chosen, metric="precomputed"))
 
 
 def _measured(points: np.ndarray, clusters: Clusters, silhouette: Silhouette, resampled: Resampled) -> dict[str, Any]:
