@@ -40,8 +40,10 @@ def since(home: Path, began: float) -> Recorded:
             for step in instance.get_run_step_stats(run_id):
                 if step.start_time is not None and step.end_time is not None:
                     seconds[step.step_key] += step.end_time - step.start_time
+            by_run: dict[str, int] = {}  # every day of a range tells what the whole run read
             for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION):
                 made = entry.asset_materialization
                 if made is not None and BYTES_READ in made.metadata:
-                    read[made.asset_key.to_user_string()] += int(made.metadata[BYTES_READ].value)
+                    by_run[made.asset_key.to_user_string()] = int(made.metadata[BYTES_READ].value)
+            read.update(by_run)
     return Recorded(dict(seconds), dict(read))

@@ -62,9 +62,10 @@ def down(server: PostgreSQLExecutor, url: str) -> Iterator[None]:
 
 
 def rows(url: str, schema: str, table: str, columns: str = "*") -> list[dict[str, object]]:
-    """Everything in a table or view, in a fixed order."""
+    """Everything in a table or view, in an order that nothing but the rows' values decides."""
     with psycopg.connect(url, row_factory=dict_row) as connection:
-        return connection.execute(f"SELECT {columns} FROM {schema}.{table} ORDER BY 1, 2, 3").fetchall()
+        found = connection.execute(f"SELECT {columns} FROM {schema}.{table}").fetchall()
+    return sorted(found, key=lambda row: [str(value) for value in row.values()])
 
 
 def content(url: str, schema: str, tables: Iterable[str] = TABLES) -> dict[str, list[dict[str, object]]]:
