@@ -62,18 +62,29 @@ def rfm_features(
 ) -> Iterator[OfDay]:
     """Recency, frequency and monetary value per customer, as known at the end of the day.
 
-    Backfilling an old day gives exactly what the night of that day would have given. What a night can take over from the
-    day before, where that stands in the lake as it would be computed now, is not computed again.
+    Backfilling an old day gives exactly what the night of that day would have given. Where the day before stands in the lake
+    as it would be computed now, a night computes anew only the customers who bought or gave back since.
     """
     from segmentation_pipeline.core import rfm
     from segmentation_pipeline.resources.engines.engine import hold_for
 
     measure, recent_days = settings.source.measure, settings.rfm.recent_days
     before = _latest_before(days[0], lake, freshness) if len(days) == 1 else None
-    known = rfm.Known(lake.read(schema.RFM_FEATURES, [before]), before) if before else None
-    held = hold_for(lake.engine, days)
-    with held(customer_orders) as orders, held(customer_returns) as returns:
-        yield lambda day: rfm.rfm_features(orders, returns, day, measure, recent_days, known)
+    if before is None:
+        held = hold_for(lake.engine, days)
+        with held(customer_orders) as orders, held(customer_returns) as returns:
+            yield lambda day: rfm.rfm_features(orders, returns, day, measure, recent_days)
+        return
+    held = lake.engine.held
+    with (
+        held(rfm.active_since(customer_orders, customer_returns, before)) as active,
+        held(customer_orders.semi_join(active, "customer_id")) as orders,
+        held(customer_returns.semi_join(active, "customer_id")) as returns,
+    ):
+        others = lake.read(schema.RFM_FEATURES, [before]).anti_join(active, "customer_id")
+        yield lambda day: rfm.rfm_features(orders, returns, day, measure, recent_days).union(
+            rfm.aged(others, customer_orders, day, recent_days)
+        )
 
 
 def _latest_before(day: date, lake: Lake, freshness: Freshness) -> date | None:

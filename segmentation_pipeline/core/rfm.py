@@ -4,7 +4,6 @@ Belongs here: Ibis expressions from orders and returns to one row per customer.
 Does not: matching returns (returns.py), scores and segments (clustering/), reading or writing (resources/).
 """
 
-from dataclasses import dataclass
 from datetime import date, timedelta
 
 import ibis
@@ -17,17 +16,7 @@ from segmentation_pipeline.core.returns import Measure
 ORDER = ["customer_id", "order_id"]
 
 
-@dataclass(frozen=True)
-class Known:
-    """What is known of an earlier day: `schema.RFM_FEATURES` of it, made from the same orders and returns."""
-
-    features: ir.Table
-    as_of: date
-
-
-def rfm_features(
-    orders: ir.Table, returns: ir.Table, as_of: date, measure: Measure, recent_days: int, known: Known | None = None
-) -> ir.Table:
+def rfm_features(orders: ir.Table, returns: ir.Table, as_of: date, measure: Measure, recent_days: int) -> ir.Table:
     """Recency, frequency, monetary value and secondary behaviour of every customer with an order by `as_of`.
 
     Args:
@@ -36,8 +25,6 @@ def rfm_features(
         as_of: Last day that counts, in the shop's time zone.
         measure: Whether an order is given back in full once all its items are, or all its money.
         recent_days: How many days up to `as_of` are recent.
-        known: An earlier day. Products are then counted anew only of customers who bought or gave back since: the result is
-            the same, and a night does not go through everything that was ever bought.
 
     Returns:
         `schema.RFM_FEATURES`, one row per customer. A customer who gave every order back has frequency 0 and no
@@ -47,10 +34,42 @@ def rfm_features(
     """
     known_orders, known_returns = (table.filter(_.date <= ibis.literal(as_of)) for table in (orders, returns))
     spent = spending(orders, returns, as_of, measure, recent_days).drop("distinct_products")
-    told = (known_orders, known_returns, measure)
-    products = _products(*told) if known is None else _products_since(known, *told)
+    products = _products(known_orders, known_returns, measure)
     return schema.RFM_FEATURES.conform(
         spent.left_join(products, "customer_id").mutate(distinct_products=_.distinct_products.fill_null(0))
+    )
+
+
+def active_since(orders: ir.Table, returns: ir.Table, day: date) -> ir.Table:
+    """Who bought or gave back after a day: `customer_id`, once each."""
+    since = (table.filter(_.date > ibis.literal(day)).select("customer_id") for table in (orders, returns))
+    return ibis.union(*since, distinct=True)
+
+
+def aged(features: ir.Table, orders: ir.Table, as_of: date, recent_days: int) -> ir.Table:
+    """The features on a later day of customers who neither bought nor gave back since: only how long ago has changed.
+
+    Args:
+        features: `schema.RFM_FEATURES` of one earlier day, of such customers.
+        orders: `schema.CUSTOMER_ORDERS`, at least of the `recent_days` up to `as_of`.
+        as_of: As for `rfm_features`, which gives the same from all orders and returns.
+        recent_days: Likewise.
+    """
+    is_recent = _.date.between(ibis.literal(as_of - timedelta(days=recent_days - 1)), ibis.literal(as_of))
+    recent = orders.filter(is_recent).group_by("customer_id").agg(recent_revenue=_.amount.sum())
+    later = (
+        features.drop("recent_revenue")
+        .left_join(recent, "customer_id")
+        .mutate(
+            date=ibis.literal(as_of),
+            recent_revenue=_.recent_revenue.fill_null(0),
+            spent=_.monetary + _.amount_returned,
+        )
+        .mutate(**_ages())
+    )
+    gaps = (_.frequency > 1).ifelse(_.mean_days_between_orders, _.recency_days)
+    return schema.RFM_FEATURES.conform(
+        later.mutate(mean_days_between_orders=gaps, recent_revenue_share=_recent_share())
     )
 
 
@@ -66,11 +85,7 @@ def spending(orders: ir.Table, returns: ir.Table, as_of: date, measure: Measure,
             items_returned=_.items_returned.fill_null(0),
             distinct_products=ibis.null("int64"),
         )
-        .mutate(
-            recency_days=_.date.delta(_.last_order_date, unit="day"),
-            tenure_days=_.date.delta(_.first_order_date, unit="day"),
-            monetary=_.spent - _.amount_returned,
-        )
+        .mutate(**_ages(), monetary=_.spent - _.amount_returned)
     )
     return schema.RFM_FEATURES.conform(features.mutate(**_behaviour()))
 
@@ -99,13 +114,12 @@ def _products(orders: ir.Table, returns: ir.Table, measure: Measure) -> ir.Table
     return different.group_by("customer_id").agg(distinct_products=_.product_id.count())
 
 
-def _products_since(known: Known, orders: ir.Table, returns: ir.Table, measure: Measure) -> ir.Table:
-    """Likewise, where whoever neither bought nor gave back since has as many as then."""
-    since = [table.filter(_.date > ibis.literal(known.as_of)).select("customer_id") for table in (orders, returns)]
-    concerned = ibis.union(*since, distinct=True)
-    anew = _products(orders.semi_join(concerned, "customer_id"), returns.semi_join(concerned, "customer_id"), measure)
-    as_then = known.features.anti_join(concerned, "customer_id").select("customer_id", "distinct_products")
-    return as_then.union(anew)
+def _ages() -> dict[str, ir.Value]:
+    """How long ago, in whole days."""
+    return {
+        "recency_days": _.date.delta(_.last_order_date, unit="day"),
+        "tenure_days": _.date.delta(_.first_order_date, unit="day"),
+    }
 
 
 def _behaviour() -> dict[str, ir.Value]:
@@ -117,8 +131,12 @@ def _behaviour() -> dict[str, ir.Value]:
         "average_order_value": _.monetary.cast("float64") / orders,
         "items_per_order": ibis.greatest(_.items_bought - _.items_returned, 0).cast("float64") / orders,
         "return_rate": _.amount_returned.cast("float64") / _.spent.cast("float64").nullif(0),
-        "recent_revenue_share": _.recent_revenue.cast("float64") / _.spent.cast("float64").nullif(0),
+        "recent_revenue_share": _recent_share(),
     }
+
+
+def _recent_share() -> ir.Value:
+    return _.recent_revenue.cast("float64") / _.spent.cast("float64").nullif(0)
 
 
 def orders_kept(orders: ir.Table, returns: ir.Table, measure: Measure) -> ir.Table:

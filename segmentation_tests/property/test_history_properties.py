@@ -128,14 +128,17 @@ def history(prepared):
     def results(clean):
         apart = clean.mutate(customer_id=clean.customer_id + "|" + clean.product_id.coalesce("-"))
         told = (orders.customer_orders(clean), returned(clean))
-        known = rfm.Known(rfm.rfm_features(*told, EARLIER, "items", 5), EARLIER)
+        active = rfm.active_since(*told, EARLIER)
+        theirs = [table.semi_join(active, "customer_id") for table in told]
+        others = rfm.rfm_features(*told, EARLIER, "items", 5).anti_join(active, "customer_id")
+        since = rfm.rfm_features(*theirs, AS_OF, "items", 5).union(rfm.aged(others, told[0], AS_OF, 5))
         return {
             "returns": returned(clean).order_by("date", "customer_id", "order_id"),
             "by_amount": returned(clean, "amount"),
             "apart": returned(apart),
             "orders_apart": orders.customer_orders(apart),
             "features": rfm.rfm_features(*told, AS_OF, "items", 5).order_by("customer_id"),
-            "features_since": rfm.rfm_features(*told, AS_OF, "items", 5, known).order_by("customer_id"),
+            "features_since": since.order_by("customer_id"),
         }
 
     return prepared(schema.CLEAN_TRANSACTIONS, results)
