@@ -51,12 +51,14 @@ def aged(features: ir.Table, orders: ir.Table, as_of: date, recent_days: int) ->
 
     Args:
         features: `schema.RFM_FEATURES` of one earlier day, of such customers.
-        orders: `schema.CUSTOMER_ORDERS`, at least of the `recent_days` up to `as_of`.
-        as_of: As for `rfm_features`, which gives the same from all orders and returns.
+        orders: `schema.CUSTOMER_ORDERS`, as for `rfm_features`, which gives the same from all orders and returns.
+        as_of: Likewise.
         recent_days: Likewise.
     """
-    is_recent = _.date.between(ibis.literal(as_of - timedelta(days=recent_days - 1)), ibis.literal(as_of))
-    recent = orders.filter(is_recent).group_by("customer_id").agg(recent_revenue=_.amount.sum())
+    known_orders = orders.filter(_.date <= ibis.literal(as_of))
+    of_late = known_orders.filter(_is_recent(as_of, recent_days))
+    # An order over midnight is one of its last day, and counts whole.
+    recent = known_orders.semi_join(of_late, ORDER).group_by("customer_id").agg(recent_revenue=_.amount.sum())
     later = (
         features.drop("recent_revenue")
         .left_join(recent, "customer_id")
@@ -91,7 +93,6 @@ def spending(orders: ir.Table, returns: ir.Table, as_of: date, measure: Measure,
 
 
 def _bought(kept: ir.Table, as_of: date, recent_days: int) -> ir.Table:
-    is_recent = _.date > ibis.literal(as_of - timedelta(days=recent_days))
     return kept.group_by("customer_id").agg(
         last_order_date=_.date.max(where=_.is_kept),
         first_kept_date=_.date.min(where=_.is_kept),
@@ -99,8 +100,12 @@ def _bought(kept: ir.Table, as_of: date, recent_days: int) -> ir.Table:
         frequency=_.is_kept.sum(),
         spent=_.amount.sum(),
         items_bought=_["items"].sum(),
-        recent_revenue=_.amount.sum(where=is_recent).fill_null(0),
+        recent_revenue=_.amount.sum(where=_is_recent(as_of, recent_days)).fill_null(0),
     )
+
+
+def _is_recent(as_of: date, recent_days: int) -> ir.BooleanValue:
+    return _.date > ibis.literal(as_of - timedelta(days=recent_days))
 
 
 def _given_back(returns: ir.Table) -> ir.Table:

@@ -22,7 +22,7 @@ from segmentation_pipeline.resources.engines.engine import Engine
 from segmentation_pipeline.settings import Settings
 from segmentation_tests.agreement import assert_same, assert_same_rows
 from segmentation_tests.property.test_cleaning_properties import DAY, SHOP, transaction_lines
-from segmentation_tests.property.test_history_properties import AS_OF, DAYS, WINDOW_DAYS, histories
+from segmentation_tests.property.test_history_properties import AS_OF, DAYS, WINDOW_DAYS, carried_on, histories
 
 TABLES = 250
 SIGNS = st.sampled_from("0123456789+-.,eE_ \t\n\xa0x\uff11\u0663")
@@ -107,16 +107,17 @@ def test_what_becomes_of_sales_and_returns(engine, spark):
         sold = orders.customer_orders(rows)
         back = returns.customer_returns(rows, WINDOW_DAYS, measure, DAYS[2], DAYS[-1])
         with by.held(sold) as bought, by.held(back) as given_back:
-            features = rfm.rfm_features(bought, given_back, AS_OF, measure, recent_days=3)
-            return [by.to_pandas(table) for table in (bought, given_back, features)]
+            features = rfm.rfm_features(bought, given_back, AS_OF, measure, recent_days=4)
+            later = carried_on(bought, given_back, measure, recent_days=4)
+            return [by.to_pandas(table) for table in (bought, given_back, features, later)]
 
     order = ["date", "customer_id", "order_id"]
     for measure in ("items", "amount"):
-        for one, other, key in zip(
-            made(engine, measure), made(spark, measure), (order, order, ["customer_id"]), strict=True
-        ):
+        here, there = made(engine, measure), made(spark, measure)
+        for one, other, key in zip(here, there, (order, order, ["customer_id"], ["customer_id"]), strict=True):
             assert len(one)
             assert_same(one, other, key)
+        assert_same(here[2], here[3], ["customer_id"])
 
 
 def read_alike(engine, spark, texts: list[str], reading: Callable[[Any], dict[str, Any]]) -> None:

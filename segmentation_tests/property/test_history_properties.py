@@ -118,6 +118,15 @@ def as_matches(frame):
     }
 
 
+def carried_on(bought, given_back, measure, recent_days):
+    """Features on `AS_OF`, computed anew of those alone who bought or gave back since `EARLIER`."""
+    active = rfm.active_since(bought, given_back, EARLIER)
+    theirs = [table.semi_join(active, "customer_id") for table in (bought, given_back)]
+    others = rfm.rfm_features(bought, given_back, EARLIER, measure, recent_days).anti_join(active, "customer_id")
+    anew = rfm.rfm_features(*theirs, AS_OF, measure, recent_days)
+    return anew.union(rfm.aged(others, bought, AS_OF, recent_days))
+
+
 @pytest.fixture(scope="session")
 def history(prepared):
     """Returns (by items, by amount, and with each customer's products apart), and features on `AS_OF`."""
@@ -128,17 +137,13 @@ def history(prepared):
     def results(clean):
         apart = clean.mutate(customer_id=clean.customer_id + "|" + clean.product_id.coalesce("-"))
         told = (orders.customer_orders(clean), returned(clean))
-        active = rfm.active_since(*told, EARLIER)
-        theirs = [table.semi_join(active, "customer_id") for table in told]
-        others = rfm.rfm_features(*told, EARLIER, "items", 5).anti_join(active, "customer_id")
-        since = rfm.rfm_features(*theirs, AS_OF, "items", 5).union(rfm.aged(others, told[0], AS_OF, 5))
         return {
             "returns": returned(clean).order_by("date", "customer_id", "order_id"),
             "by_amount": returned(clean, "amount"),
             "apart": returned(apart),
             "orders_apart": orders.customer_orders(apart),
             "features": rfm.rfm_features(*told, AS_OF, "items", 5).order_by("customer_id"),
-            "features_since": since.order_by("customer_id"),
+            "features_since": carried_on(*told, "items", 5).order_by("customer_id"),
         }
 
     return prepared(schema.CLEAN_TRANSACTIONS, results)

@@ -102,6 +102,19 @@ def test_an_order_over_midnight_is_one_order_of_its_last_day(features):
     assert found[["recency_days", "frequency", "monetary"]].tolist() == [8, 1, 10]
 
 
+def test_an_order_over_midnight_is_as_recent_as_its_last_day_also_after_a_quiet_night(features):
+    orders = [*ORDERS, (5, "eve", "5", 1, 10), (6, "eve", "5", 2, 20)]
+
+    def aged(orders, returns, as_of, measure, recent_days):
+        before = rfm.rfm_features(orders, returns, JUNE[8], measure, recent_days)
+        return rfm.aged(before, orders, as_of, recent_days)
+
+    for as_of, recent in ((9, 30), (10, 30), (11, 0)):
+        at_once, later = features(orders, as_of=as_of), features(orders, as_of=as_of, compute=aged)
+        assert at_once.loc["eve", "recent_revenue"] == recent
+        pd.testing.assert_frame_equal(at_once.sort_index(), later.sort_index())
+
+
 def test_by_amount_an_order_is_given_back_once_all_its_money_is(features):
     orders = [(1, "ann", "1", 3, 30), (1, "bob", "2", 3, 30)]
     returns = [(2, "ann", "1", 1, 30), (2, "bob", "2", 3, 29)]
