@@ -6,8 +6,10 @@ Does not: measuring (processes.py), which nights are compared (bench.py).
 
 import os
 import shutil
+from datetime import timedelta
 from pathlib import Path
 
+from segmentation_pipeline.settings.model import Migration
 from segmentation_tests.benchmarks import contenders
 from segmentation_tests.benchmarks.processes import Measured
 from segmentation_tests.benchmarks.shops import TimedShop
@@ -16,12 +18,16 @@ DONE = ".up_to_date"
 
 
 def eve(shop: TimedShop) -> Path:
-    """The lake, reports and instance of a shop up to the day before its last; made once and kept beside its files."""
+    """The lake, reports and instance of a shop up to the day before its last; made once and kept beside its files.
+
+    As nights for a month would have left them: with the features of the day that the last one is compared with.
+    """
     folder = shop.folder / "eve"
     mark = folder / DONE
     if not mark.exists() or mark.read_text() != str(shop.before_last):
         shutil.rmtree(folder, ignore_errors=True)
         contenders.pipeline(shop, folder, shop.before_last)
+        contenders.pipeline(shop, folder, shop.last - timedelta(days=Migration().days))
         mark.write_text(str(shop.before_last))
     return folder
 
