@@ -47,6 +47,7 @@ RESOURCES = (
     "ledger",
     "tombstones",
     "erasure",
+    "second_process",
     "gate",
 )
 

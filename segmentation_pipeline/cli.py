@@ -75,9 +75,9 @@ def run(
     """
     with _errors_in_plain_words():
         settings = _settings(config)
-        from segmentation_pipeline.checks.judge_process import judge_process
+        from segmentation_pipeline.checks.judge_process import second_process
 
-        judge_process().start()
+        second_process().start()
         from segmentation_pipeline import planning
         from segmentation_pipeline.opening import build_resources
         from segmentation_pipeline.resources.sources.opening import wait_until_settled

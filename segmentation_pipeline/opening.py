@@ -9,7 +9,7 @@ from typing import Any
 from upath import UPath
 
 from segmentation_pipeline.checks.gate import Gate
-from segmentation_pipeline.checks.judge_process import judge_process
+from segmentation_pipeline.checks.judge_process import Judge, second_process
 from segmentation_pipeline.checks.suites import suites
 from segmentation_pipeline.resources.engines.opening import open_engine
 from segmentation_pipeline.resources.erasure import Erasure
@@ -41,6 +41,7 @@ def build_resources(settings: Settings) -> dict[str, Any]:
     publisher = SegmentPublisher(publish.database) if publish and publish.database else None
     freshness = Freshness(settings, source, lake, models, reports, exports)
     stretches = Stretches(lake, source.files, settings.engine.rows_at_once)
+    second = second_process()
     ledger = QualityLedger(lake.root / "quality_results", engine)
     return {
         "settings": settings,
@@ -52,9 +53,10 @@ def build_resources(settings: Settings) -> dict[str, Any]:
         "freshness": freshness,
         "stretches": stretches,
         "ledger": ledger,
+        "second_process": second,
         "tombstones": tombstones,
         "erasure": Erasure(settings, lake, source, tombstones, stretches, publisher, exports),
-        "gate": Gate(settings, suites(settings), lake, freshness, ledger, judge_process(), stretches),
+        "gate": Gate(settings, suites(settings), lake, freshness, ledger, Judge(second), stretches),
         **({"exports": exports} if exports else {}),
         **({"publisher": publisher} if publisher else {}),
     }

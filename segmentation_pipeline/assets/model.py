@@ -11,7 +11,7 @@ import dagster as dg
 
 from segmentation_pipeline.assets.gated import gated
 from segmentation_pipeline.core import schema
-from segmentation_pipeline.resources.annotations import DataFrame, Lake, ModelStore
+from segmentation_pipeline.resources.annotations import DataFrame, Lake, ModelStore, SecondProcess
 from segmentation_pipeline.settings import ConfigurationError, Settings, chosen_for_one_run
 
 if TYPE_CHECKING:
@@ -54,7 +54,10 @@ class PromotionConfig(dg.Config):
     is_daily=False,
 )
 def k_diagnostics(
-    config: RefitConfig, lake: dg.ResourceParam[Lake], settings: dg.ResourceParam[Settings]
+    config: RefitConfig,
+    lake: dg.ResourceParam[Lake],
+    second_process: dg.ResourceParam[SecondProcess],
+    settings: dg.ResourceParam[Settings],
 ) -> "Candidate":
     """Every algorithm and number of segments, measured by every index, with each index's vote and the policy's choice."""
     from segmentation_pipeline.checks.gate import Candidate
@@ -77,7 +80,9 @@ def k_diagnostics(
         model.k,
     )
     points = preprocessing.transform(sampled, scalings)
-    diagnostics = selection.diagnose(points, as_of, policy, model.features, model.seed, model.restarts)
+    diagnostics = selection.diagnose(
+        points, as_of, policy, model.features, model.seed, model.restarts, second_process.share
+    )
 
     def publish() -> dict[str, Any]:
         lake.write(schema.K_DIAGNOSTICS, diagnostics)

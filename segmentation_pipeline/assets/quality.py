@@ -10,7 +10,7 @@ import dagster as dg
 
 from segmentation_pipeline.checks.suites import suites
 from segmentation_pipeline.partitions import DAYS, POOL, days_of
-from segmentation_pipeline.resources.annotations import DataFrame, QualityLedger, ReportFolder
+from segmentation_pipeline.resources.annotations import DataFrame, QualityLedger, ReportFolder, SecondProcess
 from segmentation_pipeline.settings import Settings
 
 DAYS_SHOWN = 90
@@ -31,20 +31,22 @@ def quality_report(
     context: dg.AssetExecutionContext,
     ledger: dg.ResourceParam[QualityLedger],
     reports: dg.ResourceParam[ReportFolder],
+    second_process: dg.ResourceParam[SecondProcess],
     settings: dg.ResourceParam[Settings],
 ) -> Iterator[dg.Output[None]]:
     """One self-contained HTML page: what every check found on each day, what failed, and what to do about it.
 
     It reads the quality ledger alone, so it can be materialized for any day, after a failed gate too.
     """
+    second_process.prepare("segmentation_pipeline.reporting.figures")  # the segments' report comes next
     from segmentation_pipeline.reporting import figure_theme, metadata, quality_figures, quality_page
     from segmentation_pipeline.reporting.quality_data import QualityData
 
     *earlier, day = days_of(context)
     first = day - timedelta(days=DAYS_SHOWN - 1)
     data = QualityData(settings.shop, day, first, _checks(settings), ledger.latest(first, day))
-    drawn = {slug: draw(data) for slug, (__, __, draw) in quality_figures.FIGURES.items()}
-    images = {slug: figure_theme.png_bytes(figure, DPI) for slug, figure in drawn.items()}
+    draws = {slug: draw for slug, (__, __, draw) in quality_figures.FIGURES.items()}
+    images = figure_theme.images(draws, data, DPI)
     page = reports.write(day, quality_page.render(data, images), images, name="quality_report")
     by_day = figure_theme.preview_bytes(images["verdicts_by_day"])
     failed = data.failures[["date", "stage", "expectation", "severity", "observed", "threshold"]]

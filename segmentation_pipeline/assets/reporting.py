@@ -19,6 +19,7 @@ from segmentation_pipeline.resources.annotations import (
     Lake,
     ModelStore,
     ReportFolder,
+    SecondProcess,
     Table,
 )
 from segmentation_pipeline.settings import Settings
@@ -62,6 +63,7 @@ def segment_report(  # noqa: PLR0913 - a report is where everything comes togeth
     freshness: dg.ResourceParam[Freshness],
     models: dg.ResourceParam[ModelStore],
     reports: dg.ResourceParam[ReportFolder],
+    second_process: dg.ResourceParam[SecondProcess],
     settings: dg.ResourceParam[Settings],
 ) -> Iterator[dg.Output[None]]:
     """One self-contained HTML page with its figures: segments and what to do about them, and how good the data was.
@@ -82,8 +84,7 @@ def segment_report(  # noqa: PLR0913 - a report is where everything comes togeth
     }
     of_day = {name: table.filter(_.date == ibis.literal(day)) for name, table in tables.items()}
     data = _report_data(day, of_day, lake, models, settings)
-    drawn = figures.drawn(data)
-    images = figures.images(drawn)
+    images = figures.images(data, share=second_process.share)
     made_from = freshness.made_from("segment_report", [day])[day]
     page = reports.write(day, html.render(data, images), images, made_from)
     for other in earlier:
@@ -96,7 +97,7 @@ def segment_report(  # noqa: PLR0913 - a report is where everything comes togeth
             partition=day.isoformat(),
             metadata={
                 "page": dg.MetadataValue.path(str(page)),
-                **{slug: metadata.image(png) for slug, png in figures.previews(images).items()},
+                **{slug: metadata.image(png) for slug, png in figures.previews(images, second_process.share).items()},
             },
         )
     )

@@ -19,7 +19,7 @@ import dagster as dg
 import pandas as pd
 
 from segmentation_pipeline.checks import profiles, results
-from segmentation_pipeline.checks.judge_process import JudgeProcess
+from segmentation_pipeline.checks.judge_process import Judge
 from segmentation_pipeline.checks.judging import Verdict
 from segmentation_pipeline.checks.stages import Stage, Tables
 from segmentation_pipeline.checks.suites import Suites
@@ -108,7 +108,7 @@ class Gate:
         lake: Lake,
         freshness: Freshness,
         ledger: QualityLedger,
-        judge: JudgeProcess,
+        judge: Judge,
         stretches: Stretches,
     ) -> None:
         self._settings = settings

@@ -1,47 +1,34 @@
-"""The judge's process: Great Expectations loads beside the engine's work, and never in the process of the run.
+"""The judge: Great Expectations loads in the second process, beside the engine's work, and never in that of the run.
 
-Belongs here: starting the process, asking it, and what happens when it ends too soon. Does not: judging (judging.py).
+Belongs here: what the second process loads for it, asking it, and what its end means for a gate. Does not: judging
+(judging.py), the process (resources/second_process.py).
 
 Loading Great Expectations takes seconds and one core, which a run that has just begun to write does not miss. A thread
-would do if imports were safe in two threads at once; some of its dependencies are not. The process ends with the one
-that started it, however that one ends: its pipe closes.
+would do if imports were safe in two threads at once; some of its dependencies are not.
 """
 
-import atexit
-import gc
-import pickle
-import signal
-import subprocess
 import sys
 from collections.abc import Sequence
-from functools import cache
-from threading import Lock
+from functools import cache, partial
 from types import ModuleType
-from typing import BinaryIO, cast
+from typing import cast
 
 import pandas as pd
 
 from segmentation_pipeline.checks.expectations import Expectation
 from segmentation_pipeline.checks.judging import CheckCrashed, Verdict, judge
-
-# A third of the time it takes to load Great Expectations goes to looking for garbage, of which there is none.
-PROGRAM = f"import gc; gc.disable(); from {__name__} import main; main()"
+from segmentation_pipeline.resources.second_process import ProcessEnded, SecondProcess
 
 
-class JudgeProcess:
-    """Judges as `judging.judge` does, in a process of its own that starts when it is first needed."""
+class Judge:
+    """Judges as `judging.judge` does, in the second process."""
 
-    def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
-        self._lock = Lock()
+    def __init__(self, second: SecondProcess) -> None:
+        self._second = second
 
     def start(self) -> None:
-        """Let it load, if it does not run already; what is asked next finds it ready."""
-        if self._process is None or self._process.poll() is not None:
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-            )
-            atexit.register(self._process.kill)
+        """Let Great Expectations load, if it is not there already."""
+        self._second.start()
 
     def judge(self, stage: str, expectations: Sequence[Expectation], frame: pd.DataFrame) -> list[Verdict]:
         """As `judging.judge`.
@@ -49,61 +36,30 @@ class JudgeProcess:
         Raises:
             CheckCrashed: An expectation could not be evaluated, or the process ended; what it said is in the log.
         """
-        with self._lock:
-            self.start()
-            assert self._process and self._process.stdin and self._process.stdout
-            try:
-                pickle.dump((stage, expectations, frame), self._process.stdin)
-                self._process.stdin.flush()
-                answer = pickle.load(self._process.stdout)
-            except (EOFError, OSError) as problem:
-                status = self._process.wait()
-                raise CheckCrashed(
-                    f"{stage} could not be judged: the process that runs Great Expectations ended with status {status}. "
-                    "If the machine ran out of memory, lower `memory_limit` in the configuration's `engine`; the rows "
-                    "are not let through, and the next run tries again."
-                ) from problem
-        if isinstance(answer, CheckCrashed):
-            raise answer
-        return answer
+        try:
+            verdicts: list[Verdict] = self._second.call(partial(judge, stage, expectations, frame))
+        except CheckCrashed:
+            raise
+        except ProcessEnded as problem:
+            raise CheckCrashed(f"{stage} could not be judged, so its rows are not let through. {problem}") from problem
+        except Exception as problem:
+            raise CheckCrashed(f"{stage} could not be judged: {type(problem).__name__}: {problem}") from problem
+        return verdicts
 
 
 @cache
-def judge_process() -> JudgeProcess:
-    """The one judge of this process."""
-    return JudgeProcess()
+def second_process() -> SecondProcess:
+    """The one second process of this one."""
+    return SecondProcess(load)
 
 
-def _answer(questions: BinaryIO, answers: BinaryIO) -> None:
-    """Judge what comes until no more can come."""
+def load() -> None:
+    """Load what judging needs."""
     _hide("pyspark", "sqlalchemy")
     import great_expectations  # noqa: F401, what all the waiting is for
-
-    gc.enable()
-    while True:
-        try:
-            question = pickle.load(questions)
-        except EOFError:
-            return
-        try:
-            answer: list[Verdict] | CheckCrashed = judge(*question)
-        except CheckCrashed as problem:
-            answer = problem
-        except Exception as problem:  # noqa: BLE001, it is raised again in the process that asked
-            answer = CheckCrashed(f"{question[0]} could not be judged: {type(problem).__name__}: {problem}")
-        pickle.dump(answer, answers)
-        answers.flush()
 
 
 def _hide(*packages: str) -> None:
     """Let packages seem not to be installed: Great Expectations loads every engine that it finds, and needs none."""
     modules = cast("dict[str, ModuleType | None]", sys.modules)
     modules.update(dict.fromkeys(packages))
-
-
-def main() -> None:
-    """Be the process: judge what comes through standard input."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the run; this process ends with it
-    questions, answers = sys.stdin.buffer, sys.stdout.buffer
-    sys.stdout = sys.stderr  # whatever a library prints is not an answer
-    _answer(questions, answers)

@@ -6,8 +6,8 @@ Does not: what any single figure shows (data_figures.py, model_figures.py, segme
 
 import io
 import textwrap
-from collections.abc import Callable
-from functools import wraps
+from collections.abc import Callable, Mapping
+from functools import partial, wraps
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from PIL import Image
 
+from segmentation_pipeline.core.sharing import Share, in_turn
 from segmentation_pipeline.reporting import wording
 from segmentation_pipeline.reporting.data import ReportData
 from segmentation_pipeline.reporting.palette import GRID, INK, MUTED
@@ -95,10 +96,29 @@ def png_bytes(figure: Figure, dpi: int = REPORT_DPI) -> bytes:
     return _png(picture, dpi)
 
 
+def images(
+    draws: Mapping[str, Callable[[Data], Figure]], data: Data, dpi: int = REPORT_DPI, share: Share = in_turn
+) -> dict[str, bytes]:
+    """Figures as PNG, by slug, in the order of `draws`.
+
+    Args:
+        draws: What draws each figure.
+        data: What they draw.
+        dpi: Pixels per inch.
+        share: Deals the figures out.
+    """
+    tasks = [partial(_image, draw, data, dpi) for draw in draws.values()]
+    return dict(zip(draws, share(tasks), strict=True))
+
+
 def preview_bytes(png: bytes) -> bytes:
     """A PNG of `REPORT_DPI` at `UI_DPI`, for the metadata of the Dagster UI; the figure is not drawn again."""
     with Image.open(io.BytesIO(png)) as picture:
         return _png(picture.reduce(UI_SHRUNK_BY), UI_DPI)
+
+
+def _image(draw: Callable[[Data], Figure], data: Data, dpi: int) -> bytes:
+    return png_bytes(draw(data), dpi)
 
 
 def _png(picture: Image.Image, dpi: int) -> bytes:

@@ -8,10 +8,11 @@ Importing this module imports matplotlib; import it only inside the asset that d
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 
-from matplotlib.figure import Figure
-
+from segmentation_pipeline.core.sharing import Share, in_turn
+from segmentation_pipeline.reporting import figure_theme
 from segmentation_pipeline.reporting.captions import CAPTIONS
 from segmentation_pipeline.reporting.change_figures import drift, migration
 from segmentation_pipeline.reporting.data import ReportData
@@ -32,7 +33,6 @@ __all__ = [
     "FigureSpec",
     "correlations",
     "distributions",
-    "drawn",
     "drift",
     "elbow_and_silhouette",
     "images",
@@ -90,16 +90,17 @@ FIGURES: Mapping[str, FigureSpec] = MappingProxyType(
 """Every figure by slug, in report order."""
 
 
-def drawn(data: ReportData) -> dict[str, Figure]:
-    """Every figure of the report, by slug, in report order."""
-    return {slug: spec.draw(data) for slug, spec in FIGURES.items()}
+def images(data: ReportData, dpi: int = REPORT_DPI, share: Share = in_turn) -> dict[str, bytes]:
+    """Every figure as PNG, by slug, in report order; what `html.render` takes.
+
+    Args:
+        data: What the report shows.
+        dpi: Pixels per inch.
+        share: Deals the figures out.
+    """
+    return figure_theme.images({slug: spec.draw for slug, spec in FIGURES.items()}, data, dpi, share)
 
 
-def images(figures: Mapping[str, Figure], dpi: int = REPORT_DPI) -> dict[str, bytes]:
-    """Figures as PNG, by slug; what `html.render` takes."""
-    return {slug: png_bytes(figure, dpi) for slug, figure in figures.items()}
-
-
-def previews(images: Mapping[str, bytes]) -> dict[str, bytes]:
+def previews(images: Mapping[str, bytes], share: Share = in_turn) -> dict[str, bytes]:
     """Images of `REPORT_DPI`, made small enough for the event log without drawing them again, by slug."""
-    return {slug: preview_bytes(png) for slug, png in images.items()}
+    return dict(zip(images, share([partial(preview_bytes, png) for png in images.values()]), strict=True))

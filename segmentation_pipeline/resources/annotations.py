@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from segmentation_pipeline.resources.publishing.exports import ExportFolder
     from segmentation_pipeline.resources.publishing.postgres import SegmentPublisher
     from segmentation_pipeline.resources.reports import ReportFolder
+    from segmentation_pipeline.resources.second_process import SecondProcess
     from segmentation_pipeline.resources.sources.source import TransactionSource
 else:
     Table = DataFrame = Any
     Engine = OfDay = Lake = Freshness = TransactionSource = Any
-    ModelStore = QualityLedger = ReportFolder = Any
+    ModelStore = QualityLedger = ReportFolder = SecondProcess = Any
     Erasure = ExportFolder = SegmentPublisher = Any
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "OfDay",
     "QualityLedger",
     "ReportFolder",
+    "SecondProcess",
     "SegmentPublisher",
     "Table",
     "TransactionSource",

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from segmentation_pipeline.build import build_definitions
-from segmentation_pipeline.checks.judge_process import JudgeProcess
+from segmentation_pipeline.checks.judge_process import Judge
 from segmentation_pipeline.checks.judging import CheckCrashed
 from segmentation_pipeline.checks.stages import STAGES
 from segmentation_pipeline.checks.suites import suites
@@ -239,7 +239,7 @@ def test_a_suite_that_crashes_is_a_failed_run_without_verdicts_and_without_rows(
     def crash(*_arguments: object) -> None:
         raise CheckCrashed("one could not be evaluated")
 
-    monkeypatch.setattr(JudgeProcess, "judge", crash)
+    monkeypatch.setattr(Judge, "judge", crash)
     result = shop.range(["raw_transactions"])
     assert not result.success
     assert result.get_asset_check_evaluations() == []

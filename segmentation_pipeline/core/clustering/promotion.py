@@ -10,10 +10,10 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from segmentation_pipeline.core.clustering.diagnostics import Silhouette
 from segmentation_pipeline.core.clustering.fitting import squared_distances
 from segmentation_pipeline.core.clustering.preprocessing import transform
 from segmentation_pipeline.core.clustering.scoring import SegmentationModel
+from segmentation_pipeline.core.clustering.silhouette import silhouettes
 
 Promote = Literal["if_better", "always", "never"]
 
@@ -51,12 +51,12 @@ def compare(challenger: SegmentationModel, in_force: SegmentationModel, sampled:
     from sklearn.metrics import adjusted_rand_score
 
     new, old = (segments_of(model, sampled).to_numpy() for model in (challenger, in_force))
-    silhouette = Silhouette(transform(sampled, challenger.scalings), seed)
+    apart, apart_in_force = silhouettes(transform(sampled, challenger.scalings), [new, old], seed)
     return Comparison(
         agreement=float(adjusted_rand_score(old, new)),
         moved_share=float(np.mean(old != new)),
-        silhouette=silhouette.score(new),
-        silhouette_in_force=silhouette.score(old),
+        silhouette=apart.mean,
+        silhouette_in_force=apart_in_force.mean,
     )
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 from segmentation_pipeline.core import schema
 from segmentation_pipeline.core.clustering.diagnostics import ALGORITHMS, sweep
 from segmentation_pipeline.core.clustering.fitting import Algorithm
+from segmentation_pipeline.core.sharing import Share, in_turn
 from segmentation_pipeline.errors import PipelineError
 
 
@@ -46,7 +47,13 @@ class Policy:
 
 
 def diagnose(
-    points: np.ndarray, as_of: date, policy: Policy, features: Sequence[str], seed: int, restarts: int
+    points: np.ndarray,
+    as_of: date,
+    policy: Policy,
+    features: Sequence[str],
+    seed: int,
+    restarts: int,
+    share: Share = in_turn,
 ) -> pd.DataFrame:
     """Every algorithm and k side by side, with each index's vote and the policy's choice.
 
@@ -57,6 +64,7 @@ def diagnose(
         features: Names of the features, for the table.
         seed: Of the algorithms' starts and of smaller samples.
         restarts: Starts of k-means.
+        share: Deals out the fitting.
 
     Returns:
         `schema.K_DIAGNOSTICS`, one row per algorithm and k.
@@ -72,7 +80,7 @@ def diagnose(
             f"{distinct} different customers with net spend on {as_of} cannot form {policy.k or policy.min_k} segments. "
             "Customers with the same features count once. Give a later as-of day or more files."
         )
-    measured = sweep(points, possible, policy.algorithm, seed, restarts)
+    measured = sweep(points, possible, policy.algorithm, seed, restarts, share)
     rows = [
         row
         for algorithm in ALGORITHMS

@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 
 from segmentation_pipeline.core import drift, naming
-from segmentation_pipeline.core.clustering import alignment, diagnostics
+from segmentation_pipeline.core.clustering import alignment
 from segmentation_pipeline.core.clustering.fitting import Algorithm, Clusters, Fitter, squared_distances
 from segmentation_pipeline.core.clustering.preprocessing import Scaling, fit_scaling, score_cuts, transform
 from segmentation_pipeline.core.clustering.scoring import RFM, Segment, SegmentationModel
+from segmentation_pipeline.core.clustering.silhouette import silhouettes
 from segmentation_pipeline.core.clustering.stability import bootstrap_stability
 from segmentation_pipeline.settings import Model
 
@@ -83,7 +84,7 @@ def train(
             "features": list(choice.features),
             "fitted_on_customers": len(sampled),
             "first_order": min(sampled["first_order_date"]).date().isoformat(),
-            "silhouette": diagnostics.Silhouette(points, settings.seed).score(clusters.labels),
+            "silhouette": silhouettes(points, [clusters.labels], settings.seed)[0].mean,
             "stability": stability.agreement,
             "least_jaccard": min(stability.jaccards),
             "inertia": clusters.inertia,

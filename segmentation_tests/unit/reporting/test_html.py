@@ -1,6 +1,7 @@
 """The page: complete, self-contained, safe and the same each time."""
 
 import base64
+import gc
 import re
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 from segmentation_pipeline.reporting import figures, html
 from segmentation_pipeline.reporting.indices import INDICES
+from segmentation_pipeline.resources.second_process import SecondProcess
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 
@@ -75,7 +77,11 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def images(report):
-    return figures.images(figures.drawn(report), dpi=40)
+    return figures.images(report, dpi=40)
+
+
+def test_figures_are_the_same_bytes_wherever_they_are_drawn(report, images):
+    assert figures.images(report, dpi=40, share=SecondProcess(gc.collect).share) == images
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """Diagnostics: every index is that of scikit-learn for the same labels, and a large sample costs no more than a bounded one."""
 
-import tracemalloc
+import gc
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,10 +11,11 @@ from sklearn.cluster import KMeans
 from sklearn.mixture import GaussianMixture
 
 from segmentation_pipeline.core import schema
-from segmentation_pipeline.core.clustering.diagnostics import Silhouette, sweep
+from segmentation_pipeline.core.clustering.diagnostics import sweep
 from segmentation_pipeline.core.clustering.fitting import Algorithm, Fitter
 from segmentation_pipeline.core.clustering.gap import first_sufficient, gap_statistic
 from segmentation_pipeline.core.clustering.stability import maximal_jaccards
+from segmentation_pipeline.resources.second_process import SecondProcess
 
 ALGORITHMS: tuple[Algorithm, ...] = ("kmeans", "bisecting_kmeans", "ward", "gaussian_mixture")
 KS = (2, 3, 5)
@@ -45,6 +46,11 @@ def test_there_is_one_record_for_every_algorithm_and_k_with_everything_that_is_m
     measured = set(schema.K_DIAGNOSTICS.names) - DECIDED_LATER | {"sufficient_by_gap"}
     assert {frozenset(each) for each in found} == {frozenset(measured)}
     assert {(each["algorithm"], each["k"]): each for each in found} == records  # the same seed, the same bits
+
+
+def test_records_are_the_same_bit_for_bit_wherever_the_work_is_done(points, records):
+    shared = sweep(points, KS, "kmeans", SEED, 3, SecondProcess(gc.collect).share)
+    assert {(each["algorithm"], each["k"]): each for each in shared} == records
 
 
 @pytest.mark.usefixtures("one_thread")
@@ -178,49 +184,3 @@ def test_bootstrap_samples_of_many_are_of_one_thousand_and_compared_where_all_ar
     others = [cdist(many, Fitter(sample, algorithm, SEED, 3).fit(2).centres).argmin(axis=1) for sample in samples]
     expected = np.mean([metrics.adjusted_rand_score(labels, other) for other in others])
     assert of_many[algorithm, 2]["stability"] == pytest.approx(expected, abs=1e-12)
-
-
-def test_distances_of_twenty_thousand_take_no_more_memory_than_those_of_five_thousand():
-    points = two_groups(20_000)
-    tracemalloc.start()
-    Silhouette(points, SEED).score((points[:, 0] > 1.5).astype(int))
-    _, most = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert most < 3 * 5_000**2 * 8 < 20_000**2 * 8
-
-
-# --- silhouette -------------------------------------------------------------------------------------------------------
-
-
-def test_the_silhouette_agrees_with_scikit_learn(points):
-    labels = np.random.default_rng(1).integers(0, 3, len(points))
-    assert Silhouette(points, seed=1).score(labels) == pytest.approx(metrics.silhouette_score(points, labels), rel=1e-9)
-
-
-def test_one_silhouette_serves_any_number_of_labels(points):
-    silhouette = Silhouette(points, seed=1)
-    for k in (4, 2, 3):
-        labels = np.random.default_rng(k).integers(0, k, len(points))
-        assert silhouette.score(labels) == pytest.approx(metrics.silhouette_score(points, labels), rel=1e-9)
-
-
-def test_the_part_of_a_large_sample_depends_on_the_seed(many):
-    labels = (many[:, 0] > 1.5).astype(int)
-    first, second, other = (Silhouette(many, seed).score(labels) for seed in (3, 3, 4))
-    assert first == second != other
-    assert first == pytest.approx(other, abs=0.02)
-
-
-@pytest.mark.parametrize("labels", [np.zeros(10, int), np.arange(10)], ids=["one cluster", "clusters of one"])
-def test_the_silhouette_of_nothing_to_compare_is_the_worst(points, labels):
-    silhouette = Silhouette(points[:10], seed=1)
-    assert silhouette.score(labels) == -1.0
-    assert silhouette.scores(labels, 10)[1] == [-1.0] * 10
-
-
-def test_an_empty_cluster_has_the_worst_silhouette_and_the_others_their_own(points):
-    labels = 2 * (points[:, 2] > 0).astype(int)
-    mean, by_cluster = Silhouette(points, seed=1).scores(labels, 4)
-    of_each = metrics.silhouette_samples(points, labels)
-    assert mean == pytest.approx(of_each.mean(), rel=1e-9)
-    assert by_cluster == pytest.approx([of_each[labels == 0].mean(), -1, of_each[labels == 2].mean(), -1], rel=1e-9)
