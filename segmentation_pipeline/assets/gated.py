@@ -63,6 +63,7 @@ class GatedAsset:
         tables = self._tables
         return dg.multi_asset(
             name=self.name,
+            description=inspect.getdoc(self.function),
             outs=dict(self.outs),
             ins={name: self._read(name, settings) for name in tables},
             deps=self.deps,
@@ -113,7 +114,6 @@ class GatedAsset:
         ]
         compute.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         compute.__annotations__ = {each.name: each.annotation for each in parameters}
-        compute.__doc__ = self.function.__doc__
         return compute
 
     def _returned(self, **given: Any) -> Any:

@@ -7,7 +7,7 @@ import re
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Self
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -22,6 +22,8 @@ from segmentation_pipeline.settings.section import Section
 from segmentation_pipeline.settings.source import Source
 
 VARIABLE_PREFIX = "SEGMENTATION_"
+# Files beside those of the zones, which DuckDB and Spark do not know.
+NOT_ZONES = ("posix", "right", "posixrules", "localtime")
 
 
 class Cleaning(Section):
@@ -102,8 +104,13 @@ class Settings(BaseSettings):
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
-        if value not in available_timezones():
-            raise ValueError(f"{value!r} is no IANA time zone, such as Europe/London")
+        refusal = f"{value!r} is no IANA time zone, such as Europe/London"
+        if value.split("/", maxsplit=1)[0] in NOT_ZONES:
+            raise ValueError(refusal)
+        try:
+            ZoneInfo(value)  # quicker than looking through a list of all zones
+        except (ZoneInfoNotFoundError, ValueError, OSError) as problem:
+            raise ValueError(refusal) from problem
         return value
 
     @field_validator("currency")

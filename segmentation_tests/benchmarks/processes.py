@@ -18,6 +18,8 @@ from pathlib import Path
 from threading import Event, Thread
 
 SAMPLED_EVERY_SECONDS = 0.1
+# Python keeps what it has compiled of the package, as of those that pip installs.
+AS_INSTALLED = {"PYTHONDONTWRITEBYTECODE": ""}
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _MIB = 2**20
 
@@ -59,7 +61,11 @@ def measured(command: Sequence[str], environment: Mapping[str, str], log: Path) 
     with log.open("wb") as output:
         began, started = time.time(), time.perf_counter()
         child = subprocess.Popen(
-            command, env={**os.environ, **environment}, stdout=output, stderr=output, start_new_session=True
+            command,
+            env={**os.environ, **AS_INSTALLED, **environment},
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
         )
         memory = _Memory(child.pid)
         try:
