@@ -159,7 +159,9 @@ def test_loading_the_definitions_imports_nothing_heavy(engine, tmp_path, configu
 
 
 @pytest.mark.parametrize(("timezone", "said"), [("Europe/London", "built"), ("Europe/Nowhere", "refused")])
-def test_garbage_is_looked_for_again_once_the_definitions_are_built_or_refused_but_not_among_them(tmp_path, configured, timezone, said):
+def test_garbage_is_looked_for_again_once_the_definitions_are_built_but_not_among_them(
+    tmp_path, configured, timezone, said
+):
     config = configured(tmp_path, PROJECT / "data" / "shop.yaml", timezone=timezone)
     probe = (
         "import gc\n"
