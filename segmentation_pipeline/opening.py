@@ -9,7 +9,7 @@ from typing import Any
 from upath import UPath
 
 from segmentation_pipeline.checks.gate import Gate
-from segmentation_pipeline.checks.judge_process import Judge, second_process
+from segmentation_pipeline.checks.judge_process import Judge
 from segmentation_pipeline.checks.suites import suites
 from segmentation_pipeline.resources.engines.opening import open_engine
 from segmentation_pipeline.resources.erasure import Erasure
@@ -21,6 +21,7 @@ from segmentation_pipeline.resources.model_store import ModelStore
 from segmentation_pipeline.resources.publishing.exports import ExportFolder
 from segmentation_pipeline.resources.publishing.postgres import SegmentPublisher
 from segmentation_pipeline.resources.reports import ReportFolder
+from segmentation_pipeline.resources.second_process import second_process
 from segmentation_pipeline.resources.sources.opening import open_source
 from segmentation_pipeline.resources.stretches import Stretches
 from segmentation_pipeline.settings import Settings

@@ -5,6 +5,7 @@ Belongs here: `quality_report`. Does not: judging (checks/), the page and its fi
 
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 
 import dagster as dg
 
@@ -38,7 +39,11 @@ def quality_report(
 
     It reads the quality ledger alone, so it can be materialized for any day, after a failed gate too.
     """
-    second_process.prepare("segmentation_pipeline.reporting.figures")  # the segments' report comes next
+    from segmentation_pipeline.resources.second_process import loaded
+
+    second_process.prepare(
+        partial(loaded, "segmentation_pipeline.reporting.figures")
+    )  # the segments' report comes next
     from segmentation_pipeline.reporting import figure_theme, metadata, quality_figures, quality_page
     from segmentation_pipeline.reporting.quality_data import QualityData
 

@@ -9,7 +9,7 @@ would do if imports were safe in two threads at once; some of its dependencies a
 
 import sys
 from collections.abc import Sequence
-from functools import cache, partial
+from functools import partial
 from types import ModuleType
 from typing import cast
 
@@ -17,7 +17,7 @@ import pandas as pd
 
 from segmentation_pipeline.checks.expectations import Expectation
 from segmentation_pipeline.checks.judging import CheckCrashed, Verdict, judge
-from segmentation_pipeline.resources.second_process import ProcessEnded, SecondProcess
+from segmentation_pipeline.resources.second_process import ProcessEnded, SecondProcess, loaded
 
 
 class Judge:
@@ -28,7 +28,7 @@ class Judge:
 
     def start(self) -> None:
         """Let Great Expectations load, if it is not there already."""
-        self._second.start()
+        self._second.prepare(load)
 
     def judge(self, stage: str, expectations: Sequence[Expectation], frame: pd.DataFrame) -> list[Verdict]:
         """As `judging.judge`.
@@ -37,7 +37,7 @@ class Judge:
             CheckCrashed: An expectation could not be evaluated, or the process ended; what it said is in the log.
         """
         try:
-            verdicts: list[Verdict] = self._second.call(partial(judge, stage, expectations, frame))
+            verdicts: list[Verdict] = self._second.call(partial(_judged, stage, expectations, frame))
         except CheckCrashed:
             raise
         except ProcessEnded as problem:
@@ -47,16 +47,15 @@ class Judge:
         return verdicts
 
 
-@cache
-def second_process() -> SecondProcess:
-    """The one second process of this one."""
-    return SecondProcess(load)
-
-
 def load() -> None:
-    """Load what judging needs."""
+    """Load Great Expectations into this process, if it is not there already."""
     _hide("pyspark", "sqlalchemy")
-    import great_expectations  # noqa: F401, what all the waiting is for
+    loaded("great_expectations")
+
+
+def _judged(stage: str, expectations: Sequence[Expectation], frame: pd.DataFrame) -> list[Verdict]:
+    load()
+    return judge(stage, expectations, frame)
 
 
 def _hide(*packages: str) -> None:

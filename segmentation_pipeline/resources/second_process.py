@@ -2,10 +2,9 @@
 
 Belongs here: starting the process, calling functions in it, and what happens when it ends too soon. Does not: the functions.
 
-Python works on one core at a time in one process. The second one loads what it is there for while the engine works, and
-takes half of what can be done in any order. Processes of `multiprocessing` would do if the program that starts them
-could always be imported; that of a run is not ours. It ends with the process that started it, however that one ends: its
-pipe closes.
+Python works on one core at a time in one process. The second one loads what it will need while the engine works, and takes
+half of what can be done in any order. Processes of `multiprocessing` would do if the program that starts them could always
+be imported; that of a run is not ours. It ends with the process that started it, however that one ends: its pipe closes.
 """
 
 import atexit
@@ -18,7 +17,8 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from contextlib import suppress
+from functools import cache
 from importlib import import_module
 from threading import Lock, Thread
 from typing import Any, BinaryIO
@@ -26,8 +26,7 @@ from typing import Any, BinaryIO
 from segmentation_pipeline.core.sharing import Task
 from segmentation_pipeline.errors import PipelineError
 
-# A third of the time it takes to load large packages goes to looking for garbage, of which there is none.
-PROGRAM = f"import gc; gc.disable(); from {__name__} import main; main()"
+PROGRAM = f"from {__name__} import main; main()"
 
 
 class ProcessEnded(PipelineError):
@@ -35,26 +34,11 @@ class ProcessEnded(PipelineError):
 
 
 class SecondProcess:
-    """Calls functions in a process of its own, one at a time. It starts when it is first needed.
+    """Calls functions in a process of its own, one at a time. It starts when it is first needed."""
 
-    Args:
-        load: What it does first; nobody waits for it before the first call.
-    """
-
-    def __init__(self, load: Callable[[], None]) -> None:
-        self._load = load
+    def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = Lock()
-
-    def start(self) -> None:
-        """Let it load, if it does not run already; what is called next finds it ready."""
-        if self._process is None or self._process.poll() is not None:
-            process = subprocess.Popen([sys.executable, "-c", PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-            atexit.register(process.kill)
-            assert process.stdin
-            pickle.dump(self._load, process.stdin)
-            process.stdin.flush()
-            self._process = process
 
     def call(self, task: Task) -> Any:
         """What a task gives there; it, and what it gives or raises, can be pickled.
@@ -64,14 +48,14 @@ class SecondProcess:
             Exception: Whatever the task raised, with a note of where.
         """
         with self._lock:
-            self.start()
-            assert self._process and self._process.stdin and self._process.stdout
+            process = self._running()
+            assert process.stdin and process.stdout
             try:
-                pickle.dump(task, self._process.stdin)
-                self._process.stdin.flush()
-                is_done, answer = pickle.load(self._process.stdout)
+                pickle.dump(task, process.stdin)
+                process.stdin.flush()
+                is_done, answer = pickle.load(process.stdout)
             except (EOFError, OSError) as problem:
-                status = self._process.wait()
+                status = process.wait()
                 raise ProcessEnded(
                     f"The process that works beside the run ended with status {status}. If the machine ran out of memory, "
                     "lower `memory_limit` in the configuration's `engine`; then run again."
@@ -80,9 +64,17 @@ class SecondProcess:
             return answer
         raise answer
 
-    def prepare(self, module: str) -> None:
-        """Let it import a module that later calls need, while nobody waits for it."""
-        Thread(target=self.call, args=(partial(_import, module),), daemon=True).start()
+    def prepare(self, task: Task) -> None:
+        """Have a task done while nobody waits for it, such as one that loads what later ones need.
+
+        Should the process end meanwhile, as it does when this one does, that is for a later call to say.
+        """
+
+        def done() -> None:
+            with suppress(ProcessEnded):
+                self.call(task)
+
+        Thread(target=done, daemon=True).start()
 
     def share(self, tasks: Sequence[Task]) -> list[Any]:
         """Do tasks here and there, each wherever there is time first, and return what they gave, in their order.
@@ -106,6 +98,28 @@ class SecondProcess:
             there.result()
         return [given[place] for place in range(len(tasks))]
 
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is None or self._process.poll() is not None:
+            command = [sys.executable, "-c", PROGRAM]
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            atexit.register(self._process.kill)
+        return self._process
+
+
+@cache
+def second_process() -> SecondProcess:
+    """The one second process of this one."""
+    return SecondProcess()
+
+
+def loaded(module: str) -> None:
+    """Import a module. A third of the time it takes to load a large one goes to looking for garbage, of which there is none."""
+    gc.disable()
+    try:
+        import_module(module)
+    finally:
+        gc.enable()
+
 
 def _taken(left: deque[tuple[int, Task]]) -> Iterator[tuple[int, Task]]:
     """One task after another, until none is left; several threads may take from the same ones."""
@@ -116,15 +130,8 @@ def _taken(left: deque[tuple[int, Task]]) -> Iterator[tuple[int, Task]]:
             return
 
 
-def _import(module: str) -> None:
-    import_module(module)
-
-
 def _answer(questions: BinaryIO, answers: BinaryIO) -> None:
-    """Load, and then do what comes, until no more can come."""
-    load = pickle.load(questions)
-    load()
-    gc.enable()
+    """Do what comes, until no more can come."""
     while True:
         try:
             task = pickle.load(questions)

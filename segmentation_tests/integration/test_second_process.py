@@ -8,16 +8,13 @@ import sys
 import threading
 import time
 from functools import partial
+from pathlib import Path
 
 import pytest
 
-from segmentation_pipeline.resources.second_process import ProcessEnded, SecondProcess
+from segmentation_pipeline.resources.second_process import ProcessEnded, SecondProcess, loaded
 
 SOON_SECONDS = 30
-
-
-def nothing() -> None:
-    """What the process loads first."""
 
 
 def slowly() -> int:
@@ -30,7 +27,7 @@ def failing() -> None:
 
 
 def begun(folder: str, name: str) -> None:
-    (os.path.exists(folder) and open(f"{folder}/{name}", "w").close())  # noqa: PTH110, PTH123
+    Path(folder, name).touch()
 
 
 def unpicklable() -> threading.Lock:
@@ -39,7 +36,7 @@ def unpicklable() -> threading.Lock:
 
 @pytest.fixture(scope="module")
 def second():
-    return SecondProcess(nothing)
+    return SecondProcess()
 
 
 def test_a_call_gives_what_the_function_gives_in_another_process(second):
@@ -76,11 +73,22 @@ def test_after_a_failure_nothing_more_is_begun(second, tmp_path, place):
 def test_a_module_is_imported_there_while_nobody_waits(second):
     module = "this"
     assert not second.call(partial(operator.contains, ImportedThere(), module))
-    second.prepare(module)
+    second.prepare(partial(loaded, module))
     deadline = time.monotonic() + SOON_SECONDS
     while not second.call(partial(operator.contains, ImportedThere(), module)):
         assert time.monotonic() < deadline
     assert module not in sys.modules
+
+
+def test_a_process_that_ends_while_it_prepares_says_nothing_and_the_next_call_starts_another():
+    program = (
+        "import os, time; from functools import partial;"
+        "from segmentation_pipeline.resources.second_process import SecondProcess; second = SecondProcess();"
+        "second.prepare(partial(os.abort)); time.sleep(0.5); print(second.call(os.getpid) > 0);"
+        "second.prepare(partial(time.sleep, 60))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=50)
+    assert (done.stdout, done.stderr) == ("True\n", "")
 
 
 class ImportedThere:
@@ -104,8 +112,8 @@ def test_what_it_prints_is_no_answer(second):
 
 def test_it_ends_with_the_process_that_started_it_however_that_one_ends():
     program = (
-        "import os, signal; from segmentation_tests.integration.test_second_process import SecondProcess, nothing;"
-        "print(SecondProcess(nothing).call(os.getpid), flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+        "import os, signal; from segmentation_tests.integration.test_second_process import SecondProcess;"
+        "print(SecondProcess().call(os.getpid), flush=True); os.kill(os.getpid(), signal.SIGKILL)"
     )
     parent = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert parent.returncode == -signal.SIGKILL

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from segmentation_pipeline.checks.expectations import Advice, between
-from segmentation_pipeline.checks.judge_process import Judge, load
+from segmentation_pipeline.checks.judge_process import Judge
 from segmentation_pipeline.checks.judging import CheckCrashed, judge
 from segmentation_pipeline.resources.second_process import SecondProcess
 
@@ -20,7 +20,7 @@ FEW_ROWS = between("few_rows", "rows", 0, 5, "critical", ADVICE)
 
 @pytest.fixture(scope="module")
 def second():
-    return SecondProcess(load)
+    return SecondProcess()
 
 
 @pytest.fixture(scope="module")
