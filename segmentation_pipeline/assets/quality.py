@@ -5,13 +5,12 @@ Belongs here: `quality_report`. Does not: judging (checks/), the page and its fi
 
 from collections.abc import Iterator
 from datetime import timedelta
-from functools import partial
 
 import dagster as dg
 
 from segmentation_pipeline.checks.suites import suites
 from segmentation_pipeline.partitions import DAYS, POOL, days_of
-from segmentation_pipeline.resources.annotations import DataFrame, QualityLedger, ReportFolder, SecondProcess
+from segmentation_pipeline.resources.annotations import DataFrame, QualityLedger, ReportFolder
 from segmentation_pipeline.settings import Settings
 
 DAYS_SHOWN = 90
@@ -32,18 +31,12 @@ def quality_report(
     context: dg.AssetExecutionContext,
     ledger: dg.ResourceParam[QualityLedger],
     reports: dg.ResourceParam[ReportFolder],
-    second_process: dg.ResourceParam[SecondProcess],
     settings: dg.ResourceParam[Settings],
 ) -> Iterator[dg.Output[None]]:
     """One self-contained HTML page: what every check found on each day, what failed, and what to do about it.
 
     It reads the quality ledger alone, so it can be materialized for any day, after a failed gate too.
     """
-    from segmentation_pipeline.resources.second_process import loaded
-
-    second_process.prepare(
-        partial(loaded, "segmentation_pipeline.reporting.figures")
-    )  # the segments' report comes next
     from segmentation_pipeline.reporting import figure_theme, metadata, quality_figures, quality_page
     from segmentation_pipeline.reporting.quality_data import QualityData
 

@@ -5,6 +5,7 @@ Belongs here: `segment_report`. Does not: statistics (core/), figures and page (
 
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -73,6 +74,9 @@ def segment_report(  # noqa: PLR0913 - a report is where everything comes togeth
     import ibis
     from ibis import _
 
+    from segmentation_pipeline.resources.second_process import loaded
+
+    second_process.prepare(partial(loaded, "segmentation_pipeline.reporting.figures"))
     from segmentation_pipeline.reporting import figures, html, metadata
 
     *earlier, day = days_of(context)
@@ -120,8 +124,11 @@ def _report_data(
     version = _scored_by(segments, engine, models)
     model = models.load(version)
     days = profile_of_cleaning(lake, day)
-    features = lake.read(schema.RFM_FEATURES, [day]).join(segments.select("customer_id", "segment"), "customer_id")
-    shown = engine.to_pandas(preprocessing.sample(features, SCATTER_CUSTOMERS, settings.model.seed))
+    needed = {"customer_id", "frequency", "monetary", *(scaling.feature for scaling in model.scalings)}
+    features = lake.read(schema.RFM_FEATURES, [day]).select(*sorted(needed))  # no more, as all customers are sorted
+    sampled = preprocessing.sample(features, SCATTER_CUSTOMERS, settings.model.seed)
+    named = sampled.join(segments.select("customer_id", "segment"), "customer_id").order_by("customer_id")
+    shown = engine.to_pandas(named)
     places = model.project(shown)
     cells = engine.to_pandas(rfm_groups.counted(segments))
     accepted = int(days["accepted_rows"].sum())

@@ -17,7 +17,12 @@ import pandas as pd
 
 from segmentation_pipeline.checks.expectations import Expectation
 from segmentation_pipeline.checks.judging import CheckCrashed, Verdict, judge
+from segmentation_pipeline.errors import PipelineError
 from segmentation_pipeline.resources.second_process import ProcessEnded, SecondProcess, loaded
+
+
+class NotJudged(CheckCrashed, PipelineError):
+    """The process that judges ended before it had judged a stage, which the message names."""
 
 
 class Judge:
@@ -34,16 +39,13 @@ class Judge:
         """As `judging.judge`.
 
         Raises:
-            CheckCrashed: An expectation could not be evaluated, or the process ended; what it said is in the log.
+            CheckCrashed: An expectation could not be evaluated.
+            NotJudged: The process ended; what it said is in the log.
         """
         try:
             verdicts: list[Verdict] = self._second.call(partial(_judged, stage, expectations, frame))
-        except CheckCrashed:
-            raise
         except ProcessEnded as problem:
-            raise CheckCrashed(f"{stage} could not be judged, so its rows are not let through. {problem}") from problem
-        except Exception as problem:
-            raise CheckCrashed(f"{stage} could not be judged: {type(problem).__name__}: {problem}") from problem
+            raise NotJudged(f"{stage} could not be judged, so its rows are not let through. {problem}") from problem
         return verdicts
 
 
@@ -54,8 +56,14 @@ def load() -> None:
 
 
 def _judged(stage: str, expectations: Sequence[Expectation], frame: pd.DataFrame) -> list[Verdict]:
+    """Judge here, in the second process. What Great Expectations raises stays here: elsewhere it would have to be loaded."""
     load()
-    return judge(stage, expectations, frame)
+    try:
+        return judge(stage, expectations, frame)
+    except CheckCrashed:
+        raise
+    except Exception as problem:
+        raise CheckCrashed(f"{stage} could not be judged: {type(problem).__name__}: {problem}") from problem
 
 
 def _hide(*packages: str) -> None:

@@ -3,7 +3,7 @@
 Belongs here: the one adapter to Great Expectations. Does not: what is expected (suites/), measuring (core/profiling/),
 what follows from a verdict (gate.py), how people are told (results.py).
 
-Importing Great Expectations takes seconds, so it happens when the first suite is judged, in a process of its own
+Importing Great Expectations takes seconds, so it happens when the first suite is judged, in the second process
 (judge_process.py). An expectation that itself breaks raises: a crash is a failed run, never a failed or passed check.
 """
 

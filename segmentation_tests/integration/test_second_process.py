@@ -17,78 +17,11 @@ from segmentation_pipeline.resources.second_process import ProcessEnded, SecondP
 SOON_SECONDS = 30
 
 
-def slowly() -> int:
-    time.sleep(0.3)
-    return os.getpid()
+class TwoArguments(Exception):
+    """Pickles like many libraries' exceptions: it is made of two arguments, and says it was made of one."""
 
-
-def failing() -> None:
-    raise IndexError("the last one is missing")
-
-
-def begun(folder: str, name: str) -> None:
-    Path(folder, name).touch()
-
-
-def unpicklable() -> threading.Lock:
-    return threading.Lock()
-
-
-@pytest.fixture(scope="module")
-def second():
-    return SecondProcess()
-
-
-def test_a_call_gives_what_the_function_gives_in_another_process(second):
-    assert second.call(partial(operator.add, 1, 2)) == 3
-    assert second.call(os.getpid) not in {os.getpid(), second.call(os.getppid)}
-
-
-@pytest.mark.parametrize("task", [failing, unpicklable], ids=lambda task: task.__name__)
-def test_what_goes_wrong_there_is_raised_here_with_a_note_of_where_and_the_next_call_is_answered(second, task):
-    with pytest.raises((IndexError, TypeError)) as problem:
-        second.call(task)
-    assert "In the process beside the run" in problem.value.__notes__[0]
-    assert second.call(partial(operator.add, 1, 2)) == 3
-
-
-def test_shared_work_is_done_in_both_processes_and_given_in_order(second):
-    second.call(slowly)  # it is there
-    workers = second.share([slowly] * 6)
-    assert set(workers) == {os.getpid(), second.call(os.getpid)}
-    assert second.share([partial(operator.mul, number, number) for number in range(50)]) == [n * n for n in range(50)]
-    assert second.share([]) == []
-
-
-@pytest.mark.parametrize("place", [0, 1], ids=["here", "there"])
-def test_after_a_failure_nothing_more_is_begun(second, tmp_path, place):
-    second.call(slowly)
-    tasks = [slowly, slowly, *(partial(begun, str(tmp_path), str(number)) for number in range(20))]
-    tasks[place] = failing
-    with pytest.raises(IndexError, match="the last one is missing"):
-        second.share(tasks)
-    assert len(list(tmp_path.iterdir())) < 20
-
-
-def test_a_module_is_imported_there_while_nobody_waits(second):
-    module = "this"
-    assert not second.call(partial(operator.contains, ImportedThere(), module))
-    second.prepare(partial(loaded, module))
-    deadline = time.monotonic() + SOON_SECONDS
-    while not second.call(partial(operator.contains, ImportedThere(), module)):
-        assert time.monotonic() < deadline
-    assert module not in sys.modules
-
-
-def test_a_process_that_ends_while_it_prepares_says_nothing_and_the_next_call_starts_another():
-    program = (
-        "import os, time; from functools import partial;"
-        "from segmentation_pipeline.resources.second_process import SecondProcess; second = SecondProcess();"
-        "second.prepare(partial(os.abort)); time.sleep(0.5); print(second.call(os.getpid) > 0);"
-        "second.prepare(partial(time.sleep, 60))"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=50)
-    assert (done.stdout, done.stderr) == ("True\n", "")
+    def __init__(self, what: str, where: str) -> None:
+        super().__init__(f"{what} at {where}")
 
 
 class ImportedThere:
@@ -98,6 +31,102 @@ class ImportedThere:
         return module in sys.modules
 
 
+def slowly() -> int:
+    time.sleep(0.3)
+    return os.getpid()
+
+
+def failing() -> None:
+    raise IndexError("the last one is missing")
+
+
+def failing_oddly() -> None:
+    raise TwoArguments("the last one is missing", "the end")
+
+
+def giving_a_lock() -> threading.Lock:
+    return threading.Lock()
+
+
+def failing_in(process_id: int, folder: str) -> None:
+    """Fails in one process; in the other it takes a while, and leaves a file."""
+    if os.getpid() == process_id:
+        failing()
+    time.sleep(0.3)
+    Path(folder, f"{time.monotonic_ns()}").touch()
+
+
+@pytest.fixture(scope="module")
+def second():
+    process = SecondProcess()
+    yield process
+    process.end()
+
+
+def test_a_call_gives_what_the_function_gives_in_another_process(second):
+    assert second.call(partial(operator.add, 1, 2)) == 3
+    assert second.call(os.getpid) not in {os.getpid(), second.call(os.getppid)}
+
+
+@pytest.mark.parametrize(
+    ("task", "kind", "said"),
+    [
+        (failing, IndexError, "the last one is missing"),
+        (failing_oddly, RuntimeError, "TwoArguments: the last one is missing at the end"),
+        (giving_a_lock, TypeError, "cannot pickle"),
+    ],
+    ids=["raised", "raised what cannot be sent", "given what cannot be sent"],
+)
+def test_what_goes_wrong_there_is_raised_here_with_a_note_of_where_and_the_next_call_is_answered(
+    second, task, kind, said
+):
+    process_id = second.call(os.getpid)
+    with pytest.raises(kind, match=said) as problem:
+        second.call(task)
+    assert "In the process beside the run" in problem.value.__notes__[0]
+    assert second.call(os.getpid) == process_id
+
+
+def test_a_task_that_cannot_be_sent_is_refused_here_and_the_next_call_is_answered(second):
+    with pytest.raises(TypeError, match="cannot pickle"):
+        second.call(partial(bytes.join, b"," * 10**6, giving_a_lock()))
+    assert second.call(partial(operator.add, 1, 2)) == 3
+
+
+def test_shared_work_is_done_in_both_processes_and_given_in_order(second):
+    workers = second.share([slowly] * 6)
+    assert set(workers) == {os.getpid(), second.call(os.getpid)}
+    assert second.share([partial(operator.mul, number, number) for number in range(50)]) == [n * n for n in range(50)]
+    assert second.share([]) == []
+
+
+def test_one_that_is_busy_takes_nothing_of_what_is_shared(second):
+    second.prepare(partial(time.sleep, 1))
+    time.sleep(0.1)
+    assert second.share([os.getpid] * 5) == [os.getpid()] * 5
+
+
+@pytest.mark.parametrize("fails_here", [True, False], ids=["here", "there"])
+def test_after_a_failure_only_what_was_begun_is_done(second, tmp_path, fails_here):
+    where = os.getpid() if fails_here else second.call(os.getpid)
+    with pytest.raises(IndexError, match="the last one is missing"):
+        second.share([partial(failing_in, where, str(tmp_path))] * 20)
+    assert len(list(tmp_path.iterdir())) <= 1
+
+
+def test_what_is_prepared_is_there_later_and_nobody_waits_for_it(second):
+    module = "this"
+    assert not second.call(partial(operator.contains, ImportedThere(), module))
+    began = time.monotonic()
+    second.prepare(partial(time.sleep, 1))
+    second.prepare(partial(loaded, module))
+    assert time.monotonic() - began < 0.5
+    deadline = time.monotonic() + SOON_SECONDS
+    while not second.call(partial(operator.contains, ImportedThere(), module)):
+        assert time.monotonic() < deadline
+    assert module not in sys.modules
+
+
 def test_a_process_that_was_killed_is_an_error_that_says_so_and_the_next_call_starts_another(second):
     process_id = second.call(os.getpid)
     with pytest.raises(ProcessEnded, match=r"ended with status -9.*lower `memory_limit`"):
@@ -105,18 +134,55 @@ def test_a_process_that_was_killed_is_an_error_that_says_so_and_the_next_call_st
     assert second.call(os.getpid) != process_id
 
 
-def test_what_it_prints_is_no_answer(second):
-    assert second.call(partial(print, "a warning of some library")) is None
+def test_after_an_interruption_no_answer_is_taken_for_that_of_another_question(second, monkeypatch):
+    def interrupted(_stream: object) -> bytes:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("segmentation_pipeline.resources.second_process._received", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            second.call(partial(operator.add, 1, 2))
+    assert second.call(partial(operator.add, 3, 4)) == 7
+
+
+@pytest.mark.parametrize("print_", [partial(print, "a warning"), partial(os.write, 1, b"of native code")])
+def test_what_it_prints_is_no_answer(second, print_):
+    second.call(print_)
     assert second.call(partial(operator.add, 1, 2)) == 3
 
 
-def test_it_ends_with_the_process_that_started_it_however_that_one_ends():
+def test_one_that_was_ended_does_not_start_again():
+    ended = SecondProcess()
+    assert ended.call(partial(operator.add, 1, 2)) == 3
+    ended.end()
+    with pytest.raises(ProcessEnded, match="as the run itself ends"):
+        ended.call(partial(operator.add, 1, 2))
+
+
+PREAMBLE = (
+    "import os, signal, time; from functools import partial;"
+    "from segmentation_pipeline.resources.second_process import SecondProcess; second = SecondProcess();"
+)
+
+
+def test_a_process_that_ends_while_it_prepares_says_nothing_and_the_next_call_starts_another():
     program = (
-        "import os, signal; from segmentation_tests.integration.test_second_process import SecondProcess;"
-        "print(SecondProcess().call(os.getpid), flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+        "second.prepare(os.abort); time.sleep(1); print(second.call(os.getpid) > 0);"
+        "[second.prepare(partial(time.sleep, 60)) for _ in range(3)]"
     )
-    parent = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert parent.returncode == -signal.SIGKILL
+    done = subprocess.run(
+        [sys.executable, "-c", PREAMBLE + program], capture_output=True, text=True, check=False, timeout=SOON_SECONDS
+    )
+    assert (done.stdout, done.stderr) == ("True\n", "")
+
+
+def test_it_ends_with_the_process_that_started_it_however_that_one_ends_and_whatever_it_does():
+    program = (
+        "print(second.call(os.getpid), flush=True); second.prepare(partial(time.sleep, 600)); time.sleep(0.5);"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    parent = subprocess.run([sys.executable, "-c", PREAMBLE + program], capture_output=True, text=True, check=False)
+    assert (parent.returncode, parent.stderr) == (-signal.SIGKILL, "")
     process_id, deadline = int(parent.stdout), time.monotonic() + SOON_SECONDS
     while runs(process_id):
         assert time.monotonic() < deadline, "it outlives the process that started it"

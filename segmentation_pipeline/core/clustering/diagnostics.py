@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from segmentation_pipeline.core.clustering.fitting import Algorithm, Clusters, Fitter
+from segmentation_pipeline.core.clustering.fitting import Algorithm, Clusters, Fitter, one_thread_each
 from segmentation_pipeline.core.clustering.gap import Gap, first_sufficient, gap_statistic
 from segmentation_pipeline.core.clustering.silhouette import Silhouette, silhouettes
 from segmentation_pipeline.core.clustering.stability import Resampled, Stability
@@ -45,7 +45,7 @@ def sweep(
     """
     measuring = [partial(_measured, points, ks, name, seed, restarts) for name in ALGORITHMS]
     comparing = [partial(_gaps, points, ks, name, seed) for name in ALGORITHMS]
-    done = share([*reversed(measuring), *comparing])  # what takes longest first, so that all end together
+    done = share([*reversed(measuring), *comparing])  # mixtures take longest: they come first, so that all end together
     measured = dict(zip(ALGORITHMS, reversed(done[: len(ALGORITHMS)]), strict=True))
     gaps = dict(zip(ALGORITHMS, done[len(ALGORITHMS) :], strict=True))
     labels = {name: [each.pop("labels") for each in records] for name, records in measured.items()}
@@ -62,13 +62,15 @@ def _measured(
     points: np.ndarray, ks: Sequence[int], algorithm: Algorithm, seed: int, restarts: int
 ) -> list[dict[str, Any]]:
     """What one algorithm's fits are like, one record for each k, with the `labels` of the customers."""
-    fitter = Fitter(points, algorithm, seed, restarts)
-    resampled = Resampled(fitter, BOOTSTRAP_ROUNDS, BOOTSTRAP_CUSTOMERS)
-    fits = [fitter.fit(k) for k in ks]
-    apart = silhouettes(points, [fit.labels for fit in fits], seed)
-    return [
-        _record(points, fit, silhouette, resampled.stability(fit)) for fit, silhouette in zip(fits, apart, strict=True)
-    ]
+    with one_thread_each():
+        fitter = Fitter(points, algorithm, seed, restarts)
+        resampled = Resampled(fitter, BOOTSTRAP_ROUNDS, BOOTSTRAP_CUSTOMERS)
+        fits = [fitter.fit(k) for k in ks]
+        apart = silhouettes(points, [fit.labels for fit in fits], seed)
+        return [
+            _record(points, fit, silhouette, resampled.stability(fit))
+            for fit, silhouette in zip(fits, apart, strict=True)
+        ]
 
 
 def _record(points: np.ndarray, clusters: Clusters, silhouette: Silhouette, stability: Stability) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import numpy as np
 from segmentation_pipeline.core.clustering.fitting import one_thread_each
 
 CUSTOMERS = 5_000
-AT_ONCE = 500
+ROWS_AT_ONCE = 500
 NOTHING_TO_COMPARE = -1.0
 
 
@@ -45,6 +45,9 @@ def silhouettes(points: np.ndarray, labelings: Sequence[np.ndarray], seed: int) 
         labelings: For each clustering, the (customers,) labels, whole numbers.
         seed: Of the draw.
 
+    Returns:
+        One for each of `labelings`, in their order.
+
     Source: Rousseeuw (1987), Silhouettes: a graphical aid to the interpretation and validation of cluster analysis,
         J. Comput. Appl. Math. 20, 53-65.
     """
@@ -64,8 +67,8 @@ def _distances_to(points: np.ndarray, members: np.ndarray) -> np.ndarray:
     from scipy.spatial.distance import cdist
 
     with one_thread_each():
-        starts = range(0, len(points), AT_ONCE)
-        return np.vstack([cdist(points[start : start + AT_ONCE], points) @ members for start in starts])
+        starts = range(0, len(points), ROWS_AT_ONCE)
+        return np.vstack([cdist(points[start : start + ROWS_AT_ONCE], points) @ members for start in starts])
 
 
 def _of_each(sums: np.ndarray, places: np.ndarray, sizes: np.ndarray) -> np.ndarray:

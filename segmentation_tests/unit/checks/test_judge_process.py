@@ -1,7 +1,6 @@
 """The judge: the same verdicts from the second process as here, and what its end means."""
 
 import os
-import signal
 import subprocess
 import sys
 
@@ -9,8 +8,9 @@ import pandas as pd
 import pytest
 
 from segmentation_pipeline.checks.expectations import Advice, between
-from segmentation_pipeline.checks.judge_process import Judge
+from segmentation_pipeline.checks.judge_process import Judge, NotJudged
 from segmentation_pipeline.checks.judging import CheckCrashed, judge
+from segmentation_pipeline.errors import PipelineError
 from segmentation_pipeline.resources.second_process import SecondProcess
 
 ADVICE = Advice("a reason that is long enough", "a remedy that is long enough")
@@ -19,13 +19,10 @@ FEW_ROWS = between("few_rows", "rows", 0, 5, "critical", ADVICE)
 
 
 @pytest.fixture(scope="module")
-def second():
-    return SecondProcess()
-
-
-@pytest.fixture(scope="module")
-def process(second):
-    return Judge(second)
+def process():
+    second = SecondProcess()
+    yield Judge(second)
+    second.end()
 
 
 def test_verdicts_are_those_of_this_process(process):
@@ -40,11 +37,17 @@ def test_what_cannot_be_evaluated_is_a_crash_here_too_and_the_next_question_is_a
     assert len(process.judge("rfm_features", [FEW_ROWS], FRAME)) == 1
 
 
-def test_a_process_that_was_killed_is_a_crash_that_says_so_and_the_next_question_starts_another(process, second):
-    os.kill(second.call(os.getpid), signal.SIGKILL)
-    with pytest.raises(CheckCrashed, match=r"rfm_features could not be judged.*ended with status -9"):
-        process.judge("rfm_features", [FEW_ROWS], FRAME)
-    assert len(process.judge("rfm_features", [FEW_ROWS], FRAME)) == 1
+class EndsWhileItJudges(SecondProcess):
+    """A second process that is out of memory whenever it is asked something."""
+
+    def call(self, task):
+        return super().call(os.abort)
+
+
+def test_a_process_that_ended_is_told_with_the_stage_that_was_not_judged():
+    with pytest.raises(NotJudged, match=r"rfm_features could not be judged.*ended with status -6") as problem:
+        Judge(EndsWhileItJudges()).judge("rfm_features", [FEW_ROWS], FRAME)
+    assert isinstance(problem.value, PipelineError)  # so that a run tells it instead of what led to it
 
 
 def test_it_loads_great_expectations_without_the_engines_that_are_installed():

@@ -48,8 +48,10 @@ def test_there_is_one_record_for_every_algorithm_and_k_with_everything_that_is_m
 
 
 def test_records_are_the_same_bit_for_bit_wherever_the_work_is_done(points, records):
-    shared = sweep(points, KS, "kmeans", SEED, 3, SecondProcess().share)
-    assert {(each["algorithm"], each["k"]): each for each in shared} == records
+    second = SecondProcess()
+    elsewhere = sweep(points, KS, "kmeans", SEED, 3, lambda tasks: [second.call(task) for task in tasks])
+    second.end()
+    assert {(each["algorithm"], each["k"]): each for each in elsewhere} == records
 
 
 @pytest.mark.usefixtures("one_thread")
