@@ -22,7 +22,7 @@ from segmentation_pipeline.settings.section import Section
 from segmentation_pipeline.settings.source import Source
 
 VARIABLE_PREFIX = "SEGMENTATION_"
-# What lies beside the zones, and DuckDB and Spark do not know.
+# Beside the files of the zones lie these, which DuckDB and Spark do not know.
 NOT_ZONES = ("posix", "right", "posixrules", "localtime")
 
 

@@ -64,19 +64,16 @@ def _scale(axes: Axes, lines: Sequence[Line]) -> None:
 
 
 def _name(axes: Axes, lines: Sequence[Line]) -> None:
-    """Each line's name right of its end, or above it where it ends before the others; names keep apart."""
+    """Each line's name right of its end; those at the right edge keep apart."""
     longest = max(along[-1] for _, along, _ in lines)
     lowest, highest = axes.get_ylim()
     apart, lowest_free = (highest / lowest) ** _LABEL_APART, 0.0
     for contender, along, up in sorted(lines, key=lambda line: line[2][-1]):
+        is_at_edge = along[-1] == longest
+        height = max(up[-1], lowest_free) if is_at_edge else up[-1]
         style = {"color": COLORS[contender], "fontweight": "bold", "textcoords": "offset points"}
-        if along[-1] < longest:
-            axes.annotate(
-                NAMES[contender].removesuffix(" script"), (along[-1], up[-1]), (0, 8), ha="center", va="bottom", **style
-            )
-            continue
-        height = max(up[-1], lowest_free)
         axes.annotate(
             NAMES[contender].removesuffix(" script"), (along[-1], height), (8, 0), ha="left", va="center", **style
         )
-        lowest_free = height * apart
+        if is_at_edge:
+            lowest_free = height * apart

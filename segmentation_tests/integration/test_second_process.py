@@ -49,11 +49,15 @@ def giving_a_lock() -> threading.Lock:
 
 
 def failing_in(process_id: int, folder: str) -> None:
-    """Fails in one process; in the other it takes a while, and leaves a file."""
+    """Fails in one process; in the other it lasts until after that, and leaves a file."""
+    failed, deadline = Path(folder, "failed"), time.monotonic() + SOON_SECONDS
     if os.getpid() == process_id:
+        failed.touch()
         failing()
-    time.sleep(0.3)
-    Path(folder, f"{time.monotonic_ns()}").touch()
+    while not failed.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.5)
+    Path(folder, f"done-{time.monotonic_ns()}").touch()
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +106,8 @@ def test_shared_work_is_done_in_both_processes_and_given_in_order(second):
 
 def test_one_that_is_busy_takes_nothing_of_what_is_shared(second):
     second.prepare(partial(time.sleep, 1))
-    time.sleep(0.1)
+    while not second._lock.locked():
+        time.sleep(0.01)
     assert second.share([os.getpid] * 5) == [os.getpid()] * 5
 
 
@@ -111,7 +116,7 @@ def test_after_a_failure_only_what_was_begun_is_done(second, tmp_path, fails_her
     where = os.getpid() if fails_here else second.call(os.getpid)
     with pytest.raises(IndexError, match="the last one is missing"):
         second.share([partial(failing_in, where, str(tmp_path))] * 20)
-    assert len(list(tmp_path.iterdir())) <= 1
+    assert len(list(tmp_path.glob("done-*"))) <= 1
 
 
 def test_what_is_prepared_is_there_later_and_nobody_waits_for_it(second):
