@@ -17,7 +17,7 @@ from segmentation_pipeline.settings import Settings, Spark, load
 from segmentation_tests.database import empty_database, installed_server, running_server
 
 PROJECT = Path(__file__).resolve().parent.parent
-# Small tables are quicker in few tasks, and without code that is made for each query and optimised at length.
+# Small tables are quicker in few tasks.
 SPARK = Spark(
     kind="spark",
     master="local[2]",

@@ -17,9 +17,11 @@ from segmentation_pipeline.core import schema
 from segmentation_pipeline.resources.engines import spark_session
 from segmentation_pipeline.resources.engines.duckdb import DuckDBEngine
 from segmentation_pipeline.resources.engines.engine import Engine, UnreadableFile
+from segmentation_pipeline.resources.engines.spark import SparkEngine
 from segmentation_pipeline.resources.engines.spark_session import SparkMissing, SparkUnreachable
 from segmentation_pipeline.settings import DuckDB, Spark
 from segmentation_tests.agreement import assert_same
+from segmentation_tests.conftest import SPARK
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +128,30 @@ def test_what_is_held_is_computed_once_and_let_go(spark, tmp_path):
         file.unlink()
         assert spark.to_pandas(held.count().name("rows").as_table())["rows"].tolist() == [3]
     assert {table.name for table in session.catalog.listTables()} == before
+    assert list(spark._scratch.iterdir()) == []
+
+
+def test_what_is_held_keeps_its_types_and_no_rows_are_held_too_whatever_the_folder_is_called(spark, tmp_path):
+    engine = SparkEngine(SPARK, "Europe/London", tmp_path / "a b [1] {x}")
+    moments = pa.table({"at": pa.array([datetime(2011, 10, 30, 1, 30), None], pa.timestamp("us", "UTC"))})
+    orders = lines_of({date(2025, 7, 1): 5})
+    with engine.held(orders) as held, engine.held(ibis.memtable(moments)) as at, engine.held(orders.limit(0)) as none:
+        assert held.schema() == orders.schema()
+        assert_same(spark.to_pandas(orders), engine.to_pandas(held), ["order_id"])
+        assert engine.to_pandas(at.order_by("at"))["at"].tolist() == [
+            pd.Timestamp("2011-10-30 01:30", tz="UTC"),
+            pd.NaT,
+        ]
+        assert list(engine.to_pandas(none).columns) == list(orders.columns)
+        assert len(engine.to_pandas(none)) == 0
+
+
+def test_what_reads_held_rows_is_planned_without_what_they_were_made_by(spark):
+    rows = lines_of({date(2025, 7, 1): 50})
+    made = rows.group_by("customer_id").agg(total=_.amount.sum()).order_by("total")
+    with spark.held(made) as held, spark._frame(held.count().name("rows").as_table()) as frame:
+        plan = frame._jdf.queryExecution().executedPlan().toString()
+    assert "customer_id" not in plan
 
 
 def test_a_damaged_file_is_said_to_be_one_by_both(duckdb, spark, tmp_path):

@@ -69,26 +69,34 @@ def table_of(layout: schema.Table, rows: list[dict[str, object]]) -> ibis.Table:
 
 
 def raw_tables() -> tuple[ibis.Table, list]:
-    """Many raw tables in one, each on its own day, which its moments of sale are moved to."""
+    """Many raw tables in one, each of its own files and on its own day, which its moments of sale are moved to."""
     rows, days = [], []
     for number, lines in enumerate(many(transaction_lines())):
         day = DAY + timedelta(days=number)
         days.append(day)
         for line in lines:
             at = line["invoiced_at"] and line["invoiced_at"].replace(str(DAY), str(day))
-            rows.append({**line, "date": day, "invoiced_at": at})
+            file = f"{number}/{line['source_file']}"
+            rows.append({**line, "date": day, "invoiced_at": at, "source_file": file})
     return table_of(schema.RAW_TRANSACTIONS, rows), days
 
 
 def test_what_cleaning_makes_of_messy_rows_and_what_is_measured_of_it(engine, spark):
     rows, days = raw_tables()
-    rejected = cleaning.rejected(rows, SHOP)
-    accepted = cleaning.accepted(rows, rejected, SHOP)
+
+    def made(by: Engine) -> list[pd.DataFrame]:
+        with (
+            by.held(rows) as came,
+            by.held(cleaning.rejected(came, SHOP)) as rejected,
+            by.held(cleaning.accepted(came, rejected, SHOP)) as accepted,
+        ):
+            measured = raw.measured(came, days, SHOP), clean.measured(came, accepted, rejected, days, SHOP)
+            return [by.to_pandas(table) for table in (accepted, rejected, *measured)]
+
     key = ["date", "source_file", "source_row"]
-    for table in (accepted, rejected):
-        assert_same_rows(lambda _engine, table=table: table, engine, spark, key)
-    assert_same_rows(lambda _engine: raw.measured(rows, days, SHOP), engine, spark, ["date"])
-    assert_same_rows(lambda _engine: clean.measured(rows, accepted, rejected, days, SHOP), engine, spark, ["date"])
+    for one, other, order in zip(made(engine), made(spark), (key, key, ["date"], ["date"]), strict=True):
+        assert len(one)
+        assert_same(one, other, order)
 
 
 def test_what_becomes_of_sales_and_returns(engine, spark):

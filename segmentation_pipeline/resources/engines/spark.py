@@ -50,7 +50,7 @@ class SparkEngine:
     Args:
         settings: Where it runs, and its options.
         timezone: The shop's time zone, in which the session runs.
-        scratch: Folder that the executors see too, for rows on their way to this process.
+        scratch: Folder that the executors see too, for rows that are held or on their way to this process.
     """
 
     def __init__(self, settings: Spark, timezone: str, scratch: Path) -> None:
@@ -98,10 +98,8 @@ class SparkEngine:
     def batches(self, table: ir.Table) -> Iterator[pa.RecordBatchReader]:
         """Stream an expression's rows, in any order; they are written to the scratch folder first, by the executors."""
         layout = table.schema().to_pyarrow()
-        with self._folder(self._scratch) as folder:
-            with self._frame(table) as frame:
-                frame.write.parquet(self.connection.address(folder / "rows"))
-            parts = sorted((folder / "rows").glob("part-*.parquet"))
+        with self._written(table) as folder:
+            parts = sorted(folder.glob("part-*.parquet"))
             found = (
                 batch.cast(layout)
                 for part in parts
@@ -111,16 +109,12 @@ class SparkEngine:
 
     @contextmanager
     def held(self, table: ir.Table) -> Iterator[ir.Table]:
-        """Run an expression once and hold its rows, in the executors' memory or disks, while several others read them."""
-        with self._frame(table) as frame:
-            kept = frame.persist()
-            name = f"held_{uuid.uuid4().hex}"
-            kept.createOrReplaceTempView(name)
-            try:
-                yield self.connection.named(name, table.schema())
-            finally:
-                self.connection.drop(name)
-                kept.unpersist()
+        """Run an expression once and keep its rows in the scratch folder while several others read them.
+
+        Spark's own cache keeps rows too, but plans what reads them with all that they were made by, again and again.
+        """
+        with self._written(table) as folder, self.connection.view_of(folder, table.schema()) as rows:
+            yield rows
 
     def write(self, table: ir.Table, layout: schema.Table, file: UPath) -> None:
         """Write an expression's rows into one file, sorted by the table's key, by one task."""
@@ -201,6 +195,14 @@ class SparkEngine:
             if _is_about_a_file(problem):
                 raise UnreadableFile(str(problem).split("\n")[0]) from problem
             raise
+
+    @contextmanager
+    def _written(self, table: ir.Table) -> Iterator[Path]:
+        """An expression's rows as Parquet in a folder of the scratch folder, written by the executors, until the block ends."""
+        with self._folder(self._scratch) as folder:
+            with self._frame(table) as frame:
+                frame.write.parquet(self.connection.address(folder / "rows"))
+            yield folder / "rows"
 
     @staticmethod
     @contextmanager

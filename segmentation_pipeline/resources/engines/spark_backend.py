@@ -22,7 +22,7 @@ from ibis.backends.pyspark import Backend
 from ibis.common.typing import VarTuple
 from ibis.formats.pandas import PandasData
 from pyspark.errors import PySparkTypeError
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, DataFrameReader
 from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StructType
 
@@ -61,11 +61,22 @@ class SparkBackend(Backend):
         """The rows of files, each with its file and its number."""
         return self._files(NumberedParquetFiles, paths, {FILE_COLUMN: "string", ROW_COLUMN: "int64"})
 
-    def named(self, name: str, columns: ibis.Schema) -> ir.Table:
-        """A view that is there."""
-        return ops.DatabaseTable(name, schema=columns, source=self).to_expr()
+    @contextmanager
+    def view_of(self, folder: Path, columns: ibis.Schema) -> Iterator[ir.Table]:
+        """The rows of a folder that Spark has written, in its own types, until the block ends."""
+        name = f"held_{uuid.uuid4().hex}"
+        self._literal(self._session.read).parquet(self.address(folder)).createOrReplaceTempView(name)
+        try:
+            yield ops.DatabaseTable(name, schema=columns, source=self).to_expr()
+        finally:
+            self._drop(name)
 
-    def drop(self, name: str) -> None:
+    @staticmethod
+    def _literal(reader: DataFrameReader) -> DataFrameReader:
+        """Takes a path for what it says, though there are signs in it that Spark has a meaning for."""
+        return reader.option("__globPaths__", "false")
+
+    def _drop(self, name: str) -> None:
         """Forget a view."""
         self._session.catalog.dropTempView(name)
 
@@ -85,7 +96,7 @@ class SparkBackend(Backend):
             yield self._session.sql(self.compile(table))
         finally:
             for name in registered:
-                self.drop(name)
+                self._drop(name)
 
     def pandas_of(self, rows: pa.Table, table: ir.Table) -> pd.DataFrame:
         """Rows of an expression as Ibis gives them for every other engine."""
@@ -118,8 +129,7 @@ class SparkBackend(Backend):
         reader = self._session.read.schema(known) if known else self._session.read
         plain = [path for path in op.paths if not PATTERN & set(path)]
         frames = [reader.parquet(*map(self.address, plain))] if plain else []
-        literal = reader.option("__globPaths__", "false")
-        frames += [literal.parquet(self.address(path)) for path in op.paths if PATTERN & set(path)]
+        frames += [self._literal(reader).parquet(self.address(path)) for path in op.paths if PATTERN & set(path)]
         if isinstance(op, NumberedParquetFiles):
             added = f"{PATH} AS {FILE_COLUMN}", f"_metadata.row_index AS {ROW_COLUMN}"
             frames = [frame.selectExpr("*", *added) for frame in frames]
