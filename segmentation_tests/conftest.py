@@ -1,5 +1,6 @@
 """What several rooms of tests share: the real data set, small shops, and configurations that write to a folder of the test."""
 
+import gc
 import os
 import re
 import shutil
@@ -15,6 +16,9 @@ from segmentation_pipeline import sample_data
 from segmentation_pipeline.resources.engines.spark import SparkEngine
 from segmentation_pipeline.settings import Settings, Spark, load
 from segmentation_tests.database import empty_database, installed_server, running_server
+
+# As the command does: Python seldom looks for garbage among a million objects of what was imported.
+gc.set_threshold(100_000, 20, 100)
 
 PROJECT = Path(__file__).resolve().parent.parent
 # Small tables are quicker in few tasks.

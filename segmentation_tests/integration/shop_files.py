@@ -57,14 +57,23 @@ def write_parquet(file: Path, columns: Mapping[str, Sequence[object]]) -> Path:
     return file
 
 
-def configure(folder: Path, source: Mapping[str, object] | None = None, **more: object) -> Path:
-    """Write shop.yaml for the files in `<folder>/landing`, with changes to its source and to the rest."""
+def configure(
+    folder: Path,
+    source: Mapping[str, object] | None = None,
+    model: Mapping[str, object] | None = None,
+    **more: object,
+) -> Path:
+    """Write shop.yaml for the files in `<folder>/landing`, with changes to its source, its model and the rest.
+
+    Few numbers of clusters are tried unless `model` says otherwise, as that takes most of a small shop's run.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     content = {
         "source": {"path": "landing/*", "columns": COLUMNS, "settle_seconds": 0, **(source or {})},
         "timezone": "Europe/London",
         "start_date": FIRST_DAY,
         "end_date": LAST_DAY,
+        "model": {"max_k": 4, **(model or {})},
         **more,
     }
     (folder / "shop.yaml").write_text(yaml.safe_dump(content, allow_unicode=True))

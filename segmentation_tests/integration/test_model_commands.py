@@ -1,5 +1,6 @@
 """`segmentation model`: what it lists, and going back to an earlier version."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -37,10 +38,26 @@ def test_without_a_model_it_says_how_to_get_one(tmp_path):
     )
 
 
-def test_versions_are_listed_and_an_earlier_one_can_be_put_in_force_again(tmp_path):
-    write_csv(tmp_path / "landing" / "a.csv", sales(300, customers=40))
-    config = configure(tmp_path, **lenient(3))
-    assert segmentation("run", "--config", config).exit_code == 0
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a shop after its first run."""
+    folder = tmp_path_factory.mktemp("finished")
+    write_csv(folder / "landing" / "a.csv", sales(300, customers=40))
+    config = configure(folder, **lenient(3))
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("DAGSTER_HOME", str(tmp_path_factory.mktemp("dagster")))
+        environment.setenv("SEGMENTATION_CONFIG", "")
+        assert segmentation("run", "--config", config).exit_code == 0
+    return folder
+
+
+@pytest.fixture
+def config(finished: Path, tmp_path: Path) -> Path:
+    """The configuration of a copy of that shop, for one test."""
+    return shutil.copytree(finished, tmp_path / "shop") / "shop.yaml"
+
+
+def test_versions_are_listed_and_an_earlier_one_can_be_put_in_force_again(config):
     resources = build_resources(load(config))
     models, lake = resources["models"], resources["lake"]
     second = models.save(models.load(1), models.diagnostics(1), "Put in force as asked (promote: always).", continues=1)
@@ -62,10 +79,7 @@ def test_versions_are_listed_and_an_earlier_one_can_be_put_in_force_again(tmp_pa
     assert set(lake.engine.to_pandas(lake.read(schema.CUSTOMER_SEGMENTS, [day]))["model_version"]) == {1}
 
 
-def test_a_version_that_never_was_is_refused_and_the_one_in_force_stays(tmp_path):
-    write_csv(tmp_path / "landing" / "a.csv", sales(300, customers=40))
-    config = configure(tmp_path, **lenient(3))
-    assert segmentation("run", "--config", config).exit_code == 0
+def test_a_version_that_never_was_is_refused_and_the_one_in_force_stays(config):
     refused = segmentation("model", "use", 7, "--config", config)
     assert refused.exit_code == 1
     assert "There is no version 7 of the model" in refused.stderr
@@ -73,11 +87,8 @@ def test_a_version_that_never_was_is_refused_and_the_one_in_force_stays(tmp_path
     assert build_resources(load(config))["models"].in_force() == 1
 
 
-def test_a_model_of_an_earlier_release_is_told_from_a_crash(tmp_path):
-    write_csv(tmp_path / "landing" / "a.csv", sales(300, customers=40))
-    config = configure(tmp_path, **lenient(3))
-    assert segmentation("run", "--config", config).exit_code == 0
-    (tmp_path / "lake" / "segmentation_model" / "version=0001" / "reference.parquet").unlink()
+def test_a_model_of_an_earlier_release_is_told_from_a_crash(config):
+    (config.parent / "lake" / "segmentation_model" / "version=0001" / "reference.parquet").unlink()
     refused = segmentation("model", "list", "--config", config)
     assert refused.exit_code == 1
     assert "was written by an earlier release" in refused.stderr

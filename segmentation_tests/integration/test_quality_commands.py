@@ -39,11 +39,21 @@ def numbers(text: str, reason: str) -> list[int]:
     return [int(number.replace(",", "")) for number in re.findall(r"\s(\d[\d,]*)(?=\s)", line)]
 
 
-def test_quarantined_rows_are_listed_by_reason_and_day_with_samples_as_they_came(tmp_path):
-    write_csv(tmp_path / "landing" / "a.csv", bad_rows())
-    config = configure(tmp_path, **QUALITY)
-    assert segmentation("run", "--config", config).exit_code == 0
-    told = segmentation("quarantine", "--config", config)
+@pytest.fixture(scope="module")
+def with_quarantine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The configuration of a shop after a run that quarantined rows."""
+    folder = tmp_path_factory.mktemp("quarantine")
+    write_csv(folder / "landing" / "a.csv", bad_rows())
+    config = configure(folder, **QUALITY)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("DAGSTER_HOME", str(tmp_path_factory.mktemp("dagster")))
+        environment.setenv("SEGMENTATION_CONFIG", "")
+        assert segmentation("run", "--config", config).exit_code == 0
+    return config
+
+
+def test_quarantined_rows_are_listed_by_reason_and_day_with_samples_as_they_came(with_quarantine):
+    told = segmentation("quarantine", "--config", with_quarantine)
     assert told.exit_code == 0
     assert "5 quarantined rows" in told.stdout
     assert numbers(told.stdout, "zero_price")[:2] == [3, 2]
@@ -53,10 +63,8 @@ def test_quarantined_rows_are_listed_by_reason_and_day_with_samples_as_they_came
     assert "invoice_id F1, product_id P1, description thing" in told.stdout
 
 
-def test_quarantined_rows_of_some_days_and_one_reason(tmp_path):
-    write_csv(tmp_path / "landing" / "a.csv", bad_rows())
-    config = configure(tmp_path, **QUALITY)
-    segmentation("run", "--config", config)
+def test_quarantined_rows_of_some_days_and_one_reason(with_quarantine):
+    config = with_quarantine
     told = segmentation(
         "quarantine", "--config", config, "--from", "2025-03-05", "--to", "2025-03-09", "--reason", "zero_price"
     )
