@@ -47,8 +47,10 @@ def sample(features: ir.Table, rows: int, seed: int) -> ir.Table:
     Source: Madow & Madow (1944), On the theory of systematic sampling.
     """
     salted = (_.customer_id + f":{seed}").hexdigest("md5")
-    ranked = features.filter(has_net_spend(features)).mutate(
-        rank=ibis.row_number().over(order_by=["frequency", "monetary", salted]), customers=_.count()
+    wanted = features.filter(has_net_spend(features))
+    ranked = wanted.mutate(
+        rank=ibis.row_number().over(order_by=["frequency", "monetary", salted]),
+        customers=wanted.count().as_scalar(),  # counted apart: beside the rank, all rows would be held for it
     )
     among = ibis.greatest(ranked.customers, rows)
     taken = ((ranked.rank + 1) * rows) // among > (ranked.rank * rows) // among
