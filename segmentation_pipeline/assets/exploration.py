@@ -28,11 +28,12 @@ def feature_exploration(
     from segmentation_pipeline.core import exploration
     from segmentation_pipeline.core.clustering import preprocessing
     from segmentation_pipeline.core.clustering.scoring import RFM
+    from segmentation_pipeline.resources.engines.engine import hold_for
 
     model = settings.model
     described = tuple(dict.fromkeys((*RFM, *model.features)))
     parts = []
-    with engine.held(rfm_features) as features:
+    with hold_for(engine, days)(rfm_features) as features:
 
         def sample(day: date) -> Table:
             of_day = features.filter(_.date == ibis.literal(day)).select("customer_id", *described)

@@ -68,7 +68,7 @@ def segment_migration(
     stored = freshness.standing("rfm_features", list(earlier))
     told_apart_by = {each.feature for version in set(earlier.values()) for each in models.load(version).scalings}
     compute = rfm.rfm_features if "distinct_products" in told_apart_by else rfm.spending
-    held = hold_for(lake.engine, earlier)
+    held = hold_for(lake.engine, [day for day in earlier if day not in stored])
     with held(customer_orders) as orders, held(customer_returns) as returns:
 
         def features(of: Sequence[date]) -> Table:

@@ -190,7 +190,8 @@ class Lake:
 
     def clear_staging(self) -> None:
         """Remove what runs that were killed left behind; under the lake's lock, so that nobody is at work there."""
-        shutil.rmtree(str(self.root / STAGING), ignore_errors=True)
+        if (self.root / STAGING).exists():
+            shutil.rmtree(str(self.root / STAGING))
 
     def write(self, layout: schema.Table, rows: Rows, inputs: Mapping[date, str] | None = None) -> None:
         """Stage rows and publish them all."""

@@ -18,23 +18,23 @@ COLORS = dict(zip(CONTENDERS, SERIES, strict=False))
 NAMES = {PIPELINE: "pipeline", "pandas": "pandas script", "duckdb": "DuckDB script"}
 PANELS = (("wall_seconds", "Wall time in seconds"), ("peak_mib", "Peak resident memory in MiB"))
 _TICKS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000)
-_ROOM_BELOW, _ROOM_ABOVE, _ROOM_RIGHT = 0.7, 1.6, 3.2
-_LABEL_APART = 0.065  # of the axis
+_ROOM_BELOW, _ROOM_ABOVE, _ROOM_ASIDE = 0.7, 1.6, 1.25
 
 Line = tuple[str, list[float], list[float]]
 
 
 @themed
 def growth(found: Summary) -> Figure:
-    """Two panels with logarithmic axes, each line named at its end."""
+    """Two panels with logarithmic axes."""
     figure = blank(4.6)
     for axes, (measure, title) in zip(figure.subplots(1, len(PANELS)), PANELS, strict=True):
         lines = [line for line in (_line(found, measure, each) for each in CONTENDERS) if line[1]]
         axes.set_title(title)
         for contender, sizes, values in lines:
-            axes.plot(sizes, values, marker="o", markersize=4.5, linewidth=2, color=COLORS[contender])
+            look = {"marker": "o", "markersize": 4.5, "linewidth": 2, "color": COLORS[contender]}
+            axes.plot(sizes, values, label=NAMES[contender], **look)
         _scale(axes, lines)
-        _name(axes, lines)
+        axes.legend(loc="upper left", frameon=True, framealpha=1.0, edgecolor="none")
     return figure
 
 
@@ -45,12 +45,12 @@ def _line(found: Summary, measure: str, contender: str) -> Line:
 
 
 def _scale(axes: Axes, lines: Sequence[Line]) -> None:
-    """Both axes logarithmic, with round numbers where something was measured, and room for names on the right."""
+    """Both axes logarithmic, with round numbers where something was measured."""
     sizes = sorted({size for _, along, _ in lines for size in along})
     values = [value for _, _, up in lines for value in up]
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.set_xlim(sizes[0] * 0.8, sizes[-1] * _ROOM_RIGHT)
+    axes.set_xlim(sizes[0] / _ROOM_ASIDE, sizes[-1] * _ROOM_ASIDE)
     lowest, highest = min(values) * _ROOM_BELOW, max(values) * _ROOM_ABOVE
     axes.set_ylim(lowest, highest)
     axes.set_xticks(sizes)
@@ -61,19 +61,3 @@ def _scale(axes: Axes, lines: Sequence[Line]) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.set_xlabel("Transaction lines")
     axes.grid(visible=False, axis="x")
-
-
-def _name(axes: Axes, lines: Sequence[Line]) -> None:
-    """Each line's name right of its end; those at the right edge keep apart."""
-    longest = max(along[-1] for _, along, _ in lines)
-    lowest, highest = axes.get_ylim()
-    apart, lowest_free = (highest / lowest) ** _LABEL_APART, 0.0
-    for contender, along, up in sorted(lines, key=lambda line: line[2][-1]):
-        is_at_edge = along[-1] == longest
-        height = max(up[-1], lowest_free) if is_at_edge else up[-1]
-        style = {"color": COLORS[contender], "fontweight": "bold", "textcoords": "offset points"}
-        axes.annotate(
-            NAMES[contender].removesuffix(" script"), (along[-1], height), (8, 0), ha="left", va="center", **style
-        )
-        if is_at_edge:
-            lowest_free = height * apart

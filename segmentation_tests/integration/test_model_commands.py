@@ -9,6 +9,7 @@ from typer.testing import CliRunner, Result
 from segmentation_pipeline.cli import app
 from segmentation_pipeline.core import schema
 from segmentation_pipeline.opening import build_resources
+from segmentation_pipeline.resources.lake import Lake
 from segmentation_pipeline.settings import load
 from segmentation_tests.integration.shop_files import configure, sales, write_csv
 
@@ -47,6 +48,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("DAGSTER_HOME", str(tmp_path_factory.mktemp("dagster")))
         environment.setenv("SEGMENTATION_CONFIG", "")
+        environment.setenv("DAGSTER_EVENT_BATCH_SIZE", "1000")
         assert segmentation("run", "--config", config).exit_code == 0
     return folder
 
@@ -57,11 +59,19 @@ def config(finished: Path, tmp_path: Path) -> Path:
     return shutil.copytree(finished, tmp_path / "shop") / "shop.yaml"
 
 
+def scored_by(lake: Lake) -> set[int]:
+    """The versions of the model that scored the one day of the lake."""
+    (day,) = lake.days("customer_segments")
+    return set(lake.engine.to_pandas(lake.read(schema.CUSTOMER_SEGMENTS, [day]))["model_version"])
+
+
 def test_versions_are_listed_and_an_earlier_one_can_be_put_in_force_again(config):
     resources = build_resources(load(config))
     models, lake = resources["models"], resources["lake"]
     second = models.save(models.load(1), models.diagnostics(1), "Put in force as asked (promote: always).", continues=1)
     models.put_in_force(second)
+    assert segmentation("run", "--config", config).exit_code == 0
+    assert scored_by(lake) == {2}
 
     listed = segmentation("model", "list", "--config", config).stdout
     assert "2 in force" in listed
@@ -75,8 +85,7 @@ def test_versions_are_listed_and_an_earlier_one_can_be_put_in_force_again(config
     assert (used.exit_code, models.in_force()) == (0, 1)
     assert "Version 1 is in force" in used.stdout
     assert segmentation("run", "--config", config).exit_code == 0
-    (day,) = lake.days("customer_segments")
-    assert set(lake.engine.to_pandas(lake.read(schema.CUSTOMER_SEGMENTS, [day]))["model_version"]) == {1}
+    assert scored_by(lake) == {1}
 
 
 def test_a_version_that_never_was_is_refused_and_the_one_in_force_stays(config):

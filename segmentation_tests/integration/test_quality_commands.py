@@ -48,6 +48,7 @@ def with_quarantine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("DAGSTER_HOME", str(tmp_path_factory.mktemp("dagster")))
         environment.setenv("SEGMENTATION_CONFIG", "")
+        environment.setenv("DAGSTER_EVENT_BATCH_SIZE", "1000")
         assert segmentation("run", "--config", config).exit_code == 0
     return config
 

@@ -131,19 +131,32 @@ def test_what_is_held_is_computed_once_and_let_go(spark, tmp_path):
     assert list(spark._scratch.iterdir()) == []
 
 
-def test_what_is_held_keeps_its_types_and_no_rows_are_held_too_whatever_the_folder_is_called(spark, tmp_path):
-    engine = SparkEngine(SPARK, "Europe/London", tmp_path / "a b [1] {x}")
-    moments = pa.table({"at": pa.array([datetime(2011, 10, 30, 1, 30), None], pa.timestamp("us", "UTC"))})
+def test_what_is_held_keeps_its_types_and_an_empty_table_is_held_too_whatever_the_folder_is_called(spark, tmp_path):
+    scratch = tmp_path / "a b [1] {x}"
+    engine = SparkEngine(SPARK, "Europe/London", scratch)
+    at = [datetime(2011, 7, 1, 0, 30), datetime(2011, 10, 30, 1, 30), None]
+    moments = ibis.memtable(
+        pa.table({"at": pa.array(at, pa.timestamp("us", "UTC")), "local": pa.array(at, pa.timestamp("us"))})
+    )
     orders = lines_of({date(2025, 7, 1): 5})
-    with engine.held(orders) as held, engine.held(ibis.memtable(moments)) as at, engine.held(orders.limit(0)) as none:
-        assert held.schema() == orders.schema()
-        assert_same(spark.to_pandas(orders), engine.to_pandas(held), ["order_id"])
-        assert engine.to_pandas(at.order_by("at"))["at"].tolist() == [
-            pd.Timestamp("2011-10-30 01:30", tz="UTC"),
-            pd.NaT,
-        ]
-        assert list(engine.to_pandas(none).columns) == list(orders.columns)
-        assert len(engine.to_pandas(none)) == 0
+    for table, key in ((orders, ["order_id"]), (moments, ["at"]), (orders.limit(0), ["order_id"])):
+        with engine.held(table) as held, engine._frame(table) as made:
+            assert engine.connection._session.table(held.op().name).dtypes == made.dtypes
+            assert_same(spark.to_pandas(table), engine.to_pandas(held), key)
+    assert list(scratch.iterdir()) == []
+
+
+def test_whatever_goes_wrong_nothing_stays_held(spark):
+    views = spark.connection._session.catalog.listTables
+    before = {table.name for table in views()}
+    orders = lines_of({date(2025, 7, 1): 5})
+    with pytest.raises(KeyError), spark.held(orders):
+        raise KeyError
+    overflowing = orders.mutate(number=ibis.literal(2**62) * (_["items"] + 2))
+    with pytest.raises(Exception, match="ARITHMETIC_OVERFLOW"), spark.held(overflowing):
+        pytest.fail("it cannot be held")
+    assert list(spark._scratch.iterdir()) == []
+    assert {table.name for table in views()} == before
 
 
 def test_what_reads_held_rows_is_planned_without_what_they_were_made_by(spark):
@@ -151,6 +164,7 @@ def test_what_reads_held_rows_is_planned_without_what_they_were_made_by(spark):
     made = rows.group_by("customer_id").agg(total=_.amount.sum()).order_by("total")
     with spark.held(made) as held, spark._frame(held.count().name("rows").as_table()) as frame:
         plan = frame._jdf.queryExecution().executedPlan().toString()
+    assert "parquet" in plan
     assert "customer_id" not in plan
 
 
