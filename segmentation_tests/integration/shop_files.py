@@ -1,15 +1,17 @@
 """Small shops by hand: lines of text, the files that hold them, and the configuration that reads them.
 
-Belongs here: what test_sources.py and test_bad_input.py both write. Does not: reading it back.
+Belongs here: what several modules of tests write, and where commands that read it record their runs. Does not: reading it back.
 """
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 import yaml
 
 HEADER = ("Invoice", "Product", "Description", "Quantity", "When", "Price", "Customer", "Country")
@@ -78,3 +80,13 @@ def configure(
     }
     (folder / "shop.yaml").write_text(yaml.safe_dump(content, allow_unicode=True))
     return folder / "shop.yaml"
+
+
+@contextmanager
+def recorded_in(home: Path) -> Iterator[None]:
+    """Runs are recorded in a folder; what the command line puts into the environment is taken back."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("DAGSTER_HOME", str(home))
+        environment.setenv("SEGMENTATION_CONFIG", "")
+        environment.setenv("DAGSTER_EVENT_BATCH_SIZE", "1000")
+        yield

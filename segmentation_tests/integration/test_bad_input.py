@@ -20,6 +20,7 @@ from segmentation_tests.integration.shop_files import (
     HEADER,
     configure,
     csv_text,
+    recorded_in,
     sales,
     write_csv,
     write_parquet,
@@ -33,10 +34,10 @@ MISTAKES_IN_TEXT = (
 
 
 @pytest.fixture(autouse=True)
-def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every command records to a folder of its test, and names its configuration in an environment of its own."""
-    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
-    monkeypatch.setenv("SEGMENTATION_CONFIG", "")
+def own_instance(tmp_path: Path) -> Iterator[None]:
+    """Every command records to a folder of its test."""
+    with recorded_in(tmp_path / "dagster"):
+        yield
 
 
 def segmentation(command: str, config: Path, *options: str) -> Result:
@@ -285,9 +286,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     write_csv(landing / "a.csv", sales(300, customers=40))
     (landing / "b.csv").write_text("\n".join([",".join(HEADER), *MISTAKES_IN_TEXT]) + "\n")
     config = configure(folder, model={"k": 3})
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("DAGSTER_HOME", str(folder / "dagster"))
-        environment.setenv("SEGMENTATION_CONFIG", "")
+    with recorded_in(folder / "dagster"):
         yield Shop(folder, config, segmentation("run", config))
 
 

@@ -1,6 +1,7 @@
 """`segmentation model`: what it lists, and going back to an earlier version."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,14 +12,14 @@ from segmentation_pipeline.core import schema
 from segmentation_pipeline.opening import build_resources
 from segmentation_pipeline.resources.lake import Lake
 from segmentation_pipeline.settings import load
-from segmentation_tests.integration.shop_files import configure, sales, write_csv
+from segmentation_tests.integration.shop_files import configure, recorded_in, sales, write_csv
 
 
 @pytest.fixture(autouse=True)
-def own_instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
-    monkeypatch.setenv("SEGMENTATION_CONFIG", "")
-    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "1000")
+def own_instance(tmp_path: Path) -> Iterator[None]:
+    """Every command records to a folder of its test."""
+    with recorded_in(tmp_path / "dagster"):
+        yield
 
 
 def segmentation(*words: object) -> Result:
@@ -45,10 +46,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("finished")
     write_csv(folder / "landing" / "a.csv", sales(300, customers=40))
     config = configure(folder, **lenient(3))
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("DAGSTER_HOME", str(tmp_path_factory.mktemp("dagster")))
-        environment.setenv("SEGMENTATION_CONFIG", "")
-        environment.setenv("DAGSTER_EVENT_BATCH_SIZE", "1000")
+    with recorded_in(tmp_path_factory.mktemp("dagster")):
         assert segmentation("run", "--config", config).exit_code == 0
     return folder
 

@@ -1,6 +1,7 @@
 """What the command line tells of data quality: quarantined rows, warnings, closed gates, and the way back."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -8,17 +9,16 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from segmentation_pipeline.cli import app
-from segmentation_tests.integration.shop_files import Row, configure, sales, write_csv
+from segmentation_tests.integration.shop_files import Row, configure, recorded_in, sales, write_csv
 
 QUALITY = {"quality": {"min_rows": 5}, "model": {"k": 3, "min_segment_share": 0.0, "min_silhouette": -1.0}}
 
 
 @pytest.fixture(autouse=True)
-def own_instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs are recorded in the test's folder; what the command line puts into the environment is taken back."""
-    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
-    monkeypatch.setenv("SEGMENTATION_CONFIG", "")
-    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "1000")
+def own_instance(tmp_path: Path) -> Iterator[None]:
+    """Every command records to a folder of its test."""
+    with recorded_in(tmp_path / "dagster"):
+        yield
 
 
 def segmentation(*words: object) -> Result:
@@ -45,10 +45,7 @@ def with_quarantine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("quarantine")
     write_csv(folder / "landing" / "a.csv", bad_rows())
     config = configure(folder, **QUALITY)
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("DAGSTER_HOME", str(tmp_path_factory.mktemp("dagster")))
-        environment.setenv("SEGMENTATION_CONFIG", "")
-        environment.setenv("DAGSTER_EVENT_BATCH_SIZE", "1000")
+    with recorded_in(tmp_path_factory.mktemp("dagster")):
         assert segmentation("run", "--config", config).exit_code == 0
     return config
 
