@@ -11,12 +11,14 @@ import pwd
 import shutil
 import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
 import psycopg
+from psycopg.pq import PGconn, Ping
 from pytest_postgresql.executors import PostgreSQLExecutor
 from pytest_postgresql.janitor import DatabaseJanitor
 
@@ -51,7 +53,7 @@ def running_server(pg_ctl: str) -> Iterator[PostgreSQLExecutor]:
             user=OWNER,
         )
         with server:
-            server.wait_for_postgres()
+            _wait_until_ready(server)
             with psycopg.connect(host=str(folder), port=server.port, user=OWNER, autocommit=True) as connection:
                 connection.execute(psycopg.sql.SQL("ALTER ROLE postgres PASSWORD {}").format(PASSWORD))
                 (folder / "data" / "pg_hba.conf").write_text(_AUTHENTICATION)
@@ -60,6 +62,17 @@ def running_server(pg_ctl: str) -> Iterator[PostgreSQLExecutor]:
             yield server
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def stopped(server: PostgreSQLExecutor) -> Iterator[None]:
+    """The server is down until the block ends, and answers again after it, whatever happened in it."""
+    server.stop()
+    try:
+        yield
+    finally:
+        server.start()
+        _wait_until_ready(server)
 
 
 @contextmanager
@@ -73,6 +86,15 @@ def empty_database(server: PostgreSQLExecutor, name: str) -> Iterator[str]:
 def url_of(server: PostgreSQLExecutor, database: str, user: str = OWNER, password: str = PASSWORD) -> str:
     """The address of a database for one of its users."""
     return f"postgresql://{user}:{quote(password, safe='')}@{HOST}:{server.port}/{database}"
+
+
+def _wait_until_ready(server: PostgreSQLExecutor, seconds: float = 60) -> None:
+    """A server listens some time before it lets anyone in: until it does, it says that it is starting up."""
+    end = time.monotonic() + seconds
+    while PGconn.ping(f"host={HOST} port={server.port}".encode()) != Ping.OK:
+        if time.monotonic() > end:
+            raise TimeoutError(f"the server did not let anyone in within {seconds} s: see {server.logfile}")
+        time.sleep(0.02)
 
 
 def _as_owner(pg_ctl: str, folder: Path) -> str:

@@ -3,7 +3,7 @@
 import psycopg
 import pytest
 
-from segmentation_tests.database import PASSWORD, url_of
+from segmentation_tests.database import PASSWORD, stopped, url_of
 
 
 def test_a_module_has_a_database_of_its_own(database_url):
@@ -18,7 +18,7 @@ def test_a_wrong_password_is_refused(database_server, database_url):
 
 
 def test_the_server_can_be_stopped_and_comes_back(database_server, database_url):
-    with database_server.stopped(), pytest.raises(psycopg.OperationalError):
+    with stopped(database_server), pytest.raises(psycopg.OperationalError):
         psycopg.connect(database_url)
     with psycopg.connect(database_url) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)

@@ -15,7 +15,7 @@ from segmentation_pipeline.errors import TransientFault
 from segmentation_pipeline.resources.sources.database import snapshot
 from segmentation_pipeline.resources.sources.headers import SourceError
 from segmentation_pipeline.settings import ConfigurationError, load
-from segmentation_tests.database import PASSWORD
+from segmentation_tests.database import PASSWORD, stopped
 from segmentation_tests.integration.postgres_shop import (
     COLUMNS,
     as_reader,
@@ -138,7 +138,7 @@ def test_a_server_that_is_stopped_or_hangs_up_may_come_back(database, database_s
     ):
         database.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'reader'")
         looked.rows("SELECT 1")
-    with database_server.stopped():
+    with stopped(database_server):
         for asked in (source.files, source.state):
             with pytest.raises(TransientFault, match="cannot be reached") as down:
                 asked()
