@@ -21,13 +21,14 @@ from segmentation_tests.database import empty_database, installed_server, runnin
 gc.set_threshold(100_000, 20, 100)
 
 PROJECT = Path(__file__).resolve().parent.parent
-# Small tables are quicker in few tasks.
+# Small tables are quicker in few tasks, and short lives with Java's quick compiler alone.
 SPARK = Spark(
     kind="spark",
     master="local[2]",
     options={
         "spark.sql.shuffle.partitions": 2,
         "spark.default.parallelism": 2,
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC",
     },
 )
 ONLINE_RETAIL_YAML = PROJECT / "data" / "online_retail.yaml"

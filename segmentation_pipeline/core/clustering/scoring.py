@@ -79,15 +79,14 @@ def customer_segments(features: ir.Table, model: SegmentationModel, version: int
         `schema.CUSTOMER_SEGMENTS`, one row for each row of `features`. Customers without net spend are `Net zero`.
     """
     names = {segment.segment_id: segment.name for segment in model.segments} | {naming.NET_ZERO_ID: naming.NET_ZERO}
-    spends = has_net_spend(features)
-    scored = features.mutate(
-        segment_id=spends.ifelse(nearest(features, model), naming.NET_ZERO_ID).cast("int64"),
+    placed = nearest(features, model)
+    spends = has_net_spend(placed)
+    scored = placed.mutate(
+        segment_id=spends.ifelse(placed.segment_id, naming.NET_ZERO_ID).cast("int64"),
         model_version=ibis.literal(version, "int64"),
-        recency_score=spends.ifelse(
-            SCORE_LEVELS - _above(features.recency_days, model.score_cuts["recency_days"]), None
-        ),
-        frequency_score=spends.ifelse(1 + _above(features.frequency, model.score_cuts["frequency"]), None),
-        monetary_score=spends.ifelse(1 + _above(features.monetary, model.score_cuts["monetary"]), None),
+        recency_score=spends.ifelse(SCORE_LEVELS - _above(placed.recency_days, model.score_cuts["recency_days"]), None),
+        frequency_score=spends.ifelse(1 + _above(placed.frequency, model.score_cuts["frequency"]), None),
+        monetary_score=spends.ifelse(1 + _above(placed.monetary, model.score_cuts["monetary"]), None),
     )
     scores = [scored[name].cast("string") for name in ("recency_score", "frequency_score", "monetary_score")]
     return schema.CUSTOMER_SEGMENTS.conform(
@@ -99,12 +98,26 @@ def customer_segments(features: ir.Table, model: SegmentationModel, version: int
     )
 
 
-def nearest(features: ir.Table, model: SegmentationModel) -> ir.IntegerValue:
-    """The id of the centre nearest to each customer, by Euclidean distance; the first of equally near ones."""
-    coordinates = [coordinate(features[scaling.feature], scaling) for scaling in model.scalings]
-    distances = {segment.segment_id: _squared_distance(coordinates, segment.centre) for segment in model.segments}
-    shortest = ibis.least(*distances.values())
-    return ibis.cases(*((distance == shortest, number) for number, distance in distances.items()))
+def nearest(features: ir.Table, model: SegmentationModel) -> ir.Table:
+    """The rows with `segment_id`, of the centre nearest by Euclidean distance; the first of equally near ones.
+
+    One step after the other, since each distance is compared with all: in one step an engine would be given every
+    distance, with all that it is computed from, as often as there are pairs of centres.
+    """
+    coordinates = {f"coordinate_{number}": each for number, each in enumerate(model.scalings)}
+    distances = {f"distance_{segment.segment_id}": segment for segment in model.segments}
+    placed = features.mutate(**{name: coordinate(features[each.feature], each) for name, each in coordinates.items()})
+    measured = placed.mutate(
+        **{
+            name: _squared_distance([placed[place] for place in coordinates], segment.centre)
+            for name, segment in distances.items()
+        }
+    )
+    compared = measured.mutate(shortest=ibis.least(*(measured[name] for name in distances)))
+    number = ibis.cases(
+        *((compared[name] == compared.shortest, segment.segment_id) for name, segment in distances.items())
+    )
+    return compared.mutate(segment_id=number).drop(*coordinates, *distances, "shortest")
 
 
 def coordinate(value: ir.NumericValue, scaling: Scaling) -> ir.FloatingValue:

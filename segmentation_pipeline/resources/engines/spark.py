@@ -64,6 +64,7 @@ class SparkEngine:
         session = open_session(self._settings, self._timezone)
         from segmentation_pipeline.resources.engines.spark_backend import SparkBackend
 
+        ibis.options.sql.fuse_selects = False  # Spark fuses them itself, and not where an expression would be repeated
         backend = SparkBackend()
         backend.do_connect(session)
         session.conf.set("spark.sql.session.timeZone", self._timezone)

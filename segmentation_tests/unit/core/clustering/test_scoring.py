@@ -66,6 +66,17 @@ def test_every_customer_gets_the_segment_of_the_nearest_centre(segmented, everyo
     np.testing.assert_array_equal(scored.loc[spending["customer_id"], "segment_id"], witness.predict(points))
 
 
+def test_a_query_is_not_longer_for_each_pair_of_segments(engine, model):
+    features = ibis.table(schema.RFM_FEATURES.ibis_schema, "features")
+    centre = model.segments[0]
+    few, many = (
+        replace(model, segments=tuple(replace(centre, segment_id=number + 1) for number in range(count)))
+        for count in (2, 20)
+    )
+    lengths = [len(engine.connection.compile(scoring.customer_segments(features, each, 1))) for each in (few, many)]
+    assert lengths[1] < 10 * lengths[0]
+
+
 def test_every_segment_goes_by_its_name(scored, model):
     names = {segment.segment_id: segment.name for segment in model.segments} | {0: "Net zero"}
     assert scored["segment"].tolist() == [names[number] for number in scored["segment_id"]]
