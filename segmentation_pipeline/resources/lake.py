@@ -9,9 +9,12 @@ Does not: Dagster's contexts (lake_inputs.py), expressions (core/).
 
 A partition is one file, written elsewhere on the same file system and renamed into place: it is there whole or not at
 all, and a reader that has the old one open keeps it.
+
+Before a night begins thousands of notes are read, by paths that are text: objects take longer to make than the files to read.
 """
 
 import json
+import os
 import shutil
 import time
 import uuid
@@ -40,6 +43,7 @@ from segmentation_pipeline.resources.lock import exclusively
 PART = "part-0.parquet"
 NOTE = "partition.jsonl"
 STAGING = ".staging"
+DAY = "date="
 SECONDS_PER_DAY = 86_400
 RANGES_SHOWN = 8
 
@@ -100,8 +104,11 @@ class Lake:
 
     def days(self, asset: str) -> list[date]:
         """The days of an asset that are in the lake, in order."""
-        found = (self.root / asset).glob(f"date=*/{PART}")
-        return sorted(date.fromisoformat(file.parent.name.removeprefix("date=")) for file in found)
+        folder = f"{self.root}/{asset}"
+        found = [name for name in os.listdir(folder) if name.startswith(DAY)] if os.path.isdir(folder) else []
+        return sorted(
+            date.fromisoformat(name.removeprefix(DAY)) for name in found if os.path.exists(f"{folder}/{name}/{PART}")
+        )
 
     def came_from(self, source_file: str, days: Collection[date]) -> bool:
         """Whether raw rows of a source's file are in the lake, on one of the days it holds."""
@@ -210,14 +217,15 @@ class Lake:
 
     def _note(self, asset: str, day: date) -> list[str]:
         try:
-            return (self.root / self._place(asset, day, NOTE)).read_text().split("\n")
+            with open(f"{self.root}/{self._place(asset, day, NOTE)}", encoding="utf-8") as note:
+                return note.read().split("\n")
         except FileNotFoundError:
             return []
 
     @staticmethod
     def _place(asset: str, day: date | None, name: str) -> str:
-        """A file's path below the lake, put together as text: thousands of notes are read before a night begins."""
-        return f"{asset}/date={day.isoformat()}/{name}" if day else f"{asset}/{name}"
+        """A file's path below the lake."""
+        return f"{asset}/{DAY}{day.isoformat()}/{name}" if day else f"{asset}/{name}"
 
     @staticmethod
     def _publish(staged: UPath, target: UPath, note: str | None = None) -> None:
