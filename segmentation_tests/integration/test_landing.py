@@ -141,10 +141,10 @@ def test_with_no_time_to_settle_files_are_read_as_they_are(tmp_path):
 def test_a_person_waits_for_the_file_just_copied_and_is_told_once(tmp_path):
     deliver(tmp_path, "04.csv", 4)
     deliver(tmp_path, "05.csv", 5, written=time.time())
-    config = configure(tmp_path, {"settle_seconds": 1})
+    config = configure(tmp_path, {"settle_seconds": 3})
     result = CliRunner().invoke(app, ["check-source", "--config", str(config)])
     assert result.exit_code == 0, result.output
-    assert result.stderr == "Waiting up to 6 s for 05.csv: changed less than 1 s ago.\n"
+    assert result.stderr == "Waiting up to 18 s for 05.csv: changed less than 3 s ago.\n"
     assert "2 files, 2 rows, 2025-03-04 to 2025-03-05" in " ".join(result.stdout.split())
 
 
