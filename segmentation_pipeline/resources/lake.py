@@ -105,10 +105,12 @@ class Lake:
     def days(self, asset: str) -> list[date]:
         """The days of an asset that are in the lake, in order."""
         folder = f"{self.root}/{asset}"
-        found = [name for name in os.listdir(folder) if name.startswith(DAY)] if os.path.isdir(folder) else []
-        return sorted(
-            date.fromisoformat(name.removeprefix(DAY)) for name in found if os.path.exists(f"{folder}/{name}/{PART}")
-        )
+        try:
+            names = [name for name in os.listdir(folder) if name.startswith(DAY)]  # noqa: PTH208, see above
+        except FileNotFoundError:
+            return []
+        whole = [name for name in names if os.path.exists(f"{folder}/{name}/{PART}")]  # noqa: PTH110
+        return sorted(date.fromisoformat(name.removeprefix(DAY)) for name in whole)
 
     def came_from(self, source_file: str, days: Collection[date]) -> bool:
         """Whether raw rows of a source's file are in the lake, on one of the days it holds."""
@@ -217,7 +219,7 @@ class Lake:
 
     def _note(self, asset: str, day: date) -> list[str]:
         try:
-            with open(f"{self.root}/{self._place(asset, day, NOTE)}", encoding="utf-8") as note:
+            with open(f"{self.root}/{self._place(asset, day, NOTE)}", encoding="utf-8") as note:  # noqa: PTH123, see above
                 return note.read().split("\n")
         except FileNotFoundError:
             return []
@@ -235,7 +237,7 @@ class Lake:
         beside.unlink(missing_ok=True)
         staged.replace(target)
         if note is not None:
-            beside.write_text(note)
+            beside.write_text(note, encoding="utf-8")
 
     @contextmanager
     def _staging(self) -> Iterator[UPath]:

@@ -68,9 +68,9 @@ def test_every_customer_gets_the_segment_of_the_nearest_centre(segmented, everyo
 
 def test_a_query_is_not_longer_for_each_pair_of_segments(engine, model):
     features = ibis.table(schema.RFM_FEATURES.ibis_schema, "features")
-    centre = model.segments[0]
+    segment = model.segments[0]
     few, many = (
-        replace(model, segments=tuple(replace(centre, segment_id=number + 1) for number in range(count)))
+        replace(model, segments=tuple(replace(segment, segment_id=number + 1) for number in range(count)))
         for count in (2, 20)
     )
     lengths = [len(engine.connection.compile(scoring.customer_segments(features, each, 1))) for each in (few, many)]
