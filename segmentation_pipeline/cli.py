@@ -75,10 +75,10 @@ def run(
     """
     with _errors_in_plain_words():
         settings = _settings(config)
-        from segmentation_pipeline.checks.judge_process import Judge
+        from segmentation_pipeline.checks.loading import load_great_expectations
         from segmentation_pipeline.resources.second_process import second_process
 
-        Judge(second_process()).start()
+        second_process().prepare(load_great_expectations)
         from segmentation_pipeline import planning
         from segmentation_pipeline.opening import build_resources
         from segmentation_pipeline.resources.sources.opening import wait_until_settled

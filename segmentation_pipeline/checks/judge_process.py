@@ -1,24 +1,22 @@
 """The judge: Great Expectations loads in the second process, beside the engine's work, and never in that of the run.
 
-Belongs here: what the second process loads for it, asking it, and what its end means for a gate. Does not: judging
-(judging.py), the process (resources/second_process.py).
+Belongs here: asking it, and what its end means for a gate. Does not: what it loads (loading.py), judging (judging.py),
+the process (resources/second_process.py).
 
 Loading Great Expectations takes seconds and one core, which a run that has just begun to write does not miss. A thread
 would do if imports were safe in two threads at once; some of its dependencies are not.
 """
 
-import sys
 from collections.abc import Sequence
 from functools import partial
-from types import ModuleType
-from typing import cast
 
 import pandas as pd
 
 from segmentation_pipeline.checks.expectations import Expectation
 from segmentation_pipeline.checks.judging import CheckCrashed, Verdict, judge
+from segmentation_pipeline.checks.loading import load_great_expectations
 from segmentation_pipeline.errors import PipelineError
-from segmentation_pipeline.resources.second_process import ProcessEnded, SecondProcess, loaded
+from segmentation_pipeline.resources.second_process import ProcessEnded, SecondProcess
 
 
 class NotJudged(CheckCrashed, PipelineError):
@@ -33,7 +31,7 @@ class Judge:
 
     def start(self) -> None:
         """Let Great Expectations load, if it is not there already."""
-        self._second.prepare(load)
+        self._second.prepare(load_great_expectations)
 
     def judge(self, stage: str, expectations: Sequence[Expectation], frame: pd.DataFrame) -> list[Verdict]:
         """As `judging.judge`.
@@ -49,24 +47,12 @@ class Judge:
         return verdicts
 
 
-def load() -> None:
-    """Load Great Expectations into this process, if it is not there already."""
-    _hide("pyspark", "sqlalchemy")
-    loaded("great_expectations")
-
-
 def _judged(stage: str, expectations: Sequence[Expectation], frame: pd.DataFrame) -> list[Verdict]:
     """Judge here, in the second process. What Great Expectations raises stays here: elsewhere it would have to be loaded."""
-    load()
+    load_great_expectations()
     try:
         return judge(stage, expectations, frame)
     except CheckCrashed:
         raise
     except Exception as problem:
         raise CheckCrashed(f"{stage} could not be judged: {type(problem).__name__}: {problem}") from problem
-
-
-def _hide(*packages: str) -> None:
-    """Let packages seem not to be installed: Great Expectations loads every engine that it finds, and needs none."""
-    modules = cast("dict[str, ModuleType | None]", sys.modules)
-    modules.update(dict.fromkeys(packages))

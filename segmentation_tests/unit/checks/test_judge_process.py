@@ -54,7 +54,7 @@ def test_it_loads_great_expectations_without_the_engines_that_are_installed():
     program = (
         "import sys; from importlib.util import find_spec; engines = ('pyspark', 'sqlalchemy'); "
         "assert all(map(find_spec, engines)); "
-        "from segmentation_pipeline.checks.judge_process import load; load(); "
+        "from segmentation_pipeline.checks.loading import load_great_expectations as load; load(); "
         "loaded = [name for name, module in sys.modules.items() if module]; "
         "print('great_expectations' in loaded, any(name.startswith(engines) for name in loaded))"
     )
