@@ -139,7 +139,7 @@ class Gate:
         read_before = self._lake.engine.bytes_read
         with ExitStack() as stack:
             stack.enter_context(self._lake.exclusively(f"run {context.run.run_id}", context.log.info))
-            staged = self._staged(stage, days, recipe, stack)
+            staged, made_from = self._staged(stage, days, recipe, stack)
             measured = self._measured(stage, days, recipe, staged)
             verdicts = self._judged(stage, _with_columns(measured, staged))
             self._ledger.append(context.run.run_id, results.ledger_rows(stage.asset, verdicts))
@@ -148,7 +148,8 @@ class Gate:
             good = [day for day in days if day not in held_back]
             kept = profiles.records(measured) if stage.is_by_day else {}
             for asset, each in staged.items():
-                self._lake.publish(each, self._freshness.made_from(asset, good), kept if asset == stage.asset else None)
+                inputs = {day: made_from[asset][day] for day in good}
+                self._lake.publish(each, inputs, kept if asset == stage.asset else None)
         read = {} if read_before is None else {"bytes_read": (self._lake.engine.bytes_read or 0) - read_before}
         yield from self._materialized(context, list(staged.values()), good, read, is_whole=not held_back)
         for verdict, rows in zip(verdicts, samples, strict=True):
@@ -173,16 +174,25 @@ class Gate:
         if not is_let_through:
             raise _closed(stage, verdicts, [])
 
-    def _staged(self, stage: Stage, days: Sequence[date], recipe: Recipe, stack: ExitStack) -> dict[str, Staged]:
-        """Write the days, a stretch at a time; the files are there until the stack closes."""
+    def _staged(
+        self, stage: Stage, days: Sequence[date], recipe: Recipe, stack: ExitStack
+    ) -> tuple[dict[str, Staged], dict[str, dict[date, str]]]:
+        """Write the days, a stretch at a time; the files are there until the stack closes.
+
+        What each day is made from is told before its rows are read: a source that changes meanwhile leaves a day that
+        counts as out of date, and never one that counts as made from rows it has not.
+        """
         parts: dict[str, list[Staged]] = {layout.asset: [] for layout in stage.writes}
+        made_from: dict[str, dict[date, str]] = {asset: {} for asset in parts}
         earlier = [asset for asset in recipe.inputs if asset not in recipe.same_day]
         for stretch in self._stretches.of_inputs(days, recipe.same_day, earlier):
             with recipe.make(stretch, self._read(recipe, days, stretch)) as made:
+                for asset, told in made_from.items():
+                    told.update(self._freshness.made_from(asset, stretch))
                 for layout in stage.writes:
                     written = self._lake.staged(layout, made[layout.asset], stretch)
                     parts[layout.asset].append(stack.enter_context(written))
-        return {asset: reduce(or_, each) for asset, each in parts.items()}
+        return {asset: reduce(or_, each) for asset, each in parts.items()}, made_from
 
     def _measured(
         self, stage: Stage, days: Sequence[date], recipe: Recipe, staged: Mapping[str, Staged]
@@ -208,23 +218,25 @@ class Gate:
         """Judge a profile against what is usual, without the days that are held back themselves.
 
         Nights one by one would not have those days to compare with either. Each round settles at least the first day
-        that is still in question, so this ends.
+        that is still in question, where each day is judged by itself. An expectation of the shop's own may judge all of
+        them as one, and let through what it held back a round before, over and over: then its strictest round counts.
         """
         suite, quality = self._suites[stage.asset], self._settings.quality
         if not (stage.compared or stage.unseen):
             return self._judge.judge(stage.asset, suite, baselines.judgeable(frame, stage.shares, quality))
         stored = self._history(stage, frame)
-        left_out: set[date] = set()
-        while True:
+        rounds: dict[frozenset[date], list[Verdict]] = {}
+        left_out: frozenset[date] = frozenset()
+        while left_out not in rounds:
             new = frame[~frame["date"].isin(pd.to_datetime(sorted(left_out)))]
             old = stored[~stored["date"].isin(new["date"])]
             known = pd.concat([old, new]) if len(old) else new
             compared = baselines.compared(frame, known, stage.compared, stage.unseen, quality)
             verdicts = self._judge.judge(stage.asset, suite, baselines.judgeable(compared, stage.shares, quality))
-            held_back = {day for verdict in verdicts for day in verdict.holds_back}
-            if held_back == left_out:
-                return verdicts
-            left_out = held_back
+            rounds[left_out] = verdicts
+            left_out = frozenset(day for verdict in verdicts for day in verdict.holds_back)
+        circle = list(rounds)[list(rounds).index(left_out) :]  # of one round, but for such expectations
+        return max((rounds[each] for each in circle), key=lambda verdicts: len(_held_back(verdicts, ())))
 
     def _history(self, stage: Stage, frame: pd.DataFrame) -> pd.DataFrame:
         """Profiles that stand in the lake, as far back as comparisons look."""

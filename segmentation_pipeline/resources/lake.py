@@ -208,7 +208,7 @@ class Lake:
             self.publish(staged, inputs)
 
     def inputs(self, asset: str, day: date) -> str | None:
-        """What a partition was made from, as written with it; None if it is not there or its writing was cut short."""
+        """What a partition was made from, as written with it; None if it is not there or its note was cut short."""
         note = self._note(asset, day)
         return str(json.loads(note[0])["inputs"]) if note else None
 
@@ -218,11 +218,13 @@ class Lake:
         return {day: json.loads(note[1]) for day, note in notes.items() if len(note) > 1}
 
     def _note(self, asset: str, day: date) -> list[str]:
+        """The lines of a note; none where it is not there, or not whole, as a machine that lost its power may leave it."""
         try:
             with open(f"{self.root}/{self._place(asset, day, NOTE)}", encoding="utf-8") as note:  # noqa: PTH123, see above
-                return note.read().split("\n")
+                found = note.read()
         except FileNotFoundError:
             return []
+        return found.split("\n") if found.endswith("}") else []
 
     @staticmethod
     def _place(asset: str, day: date | None, name: str) -> str:
@@ -231,13 +233,15 @@ class Lake:
 
     @staticmethod
     def _publish(staged: UPath, target: UPath, note: str | None = None) -> None:
-        """The note is written last: where it is missing, the partition counts as not made."""
+        """The note comes last, and whole or not at all: where it is missing, the partition counts as not made."""
         target.parent.mkdir(parents=True, exist_ok=True)
-        beside = target.with_name(NOTE)
+        beside, written = target.with_name(NOTE), staged.with_suffix(".jsonl")
+        if note is not None:
+            written.write_text(note, encoding="utf-8")
         beside.unlink(missing_ok=True)
         staged.replace(target)
         if note is not None:
-            beside.write_text(note, encoding="utf-8")
+            written.replace(beside)
 
     @contextmanager
     def _staging(self) -> Iterator[UPath]:

@@ -4,12 +4,15 @@ Belongs here: cutting a stream of sorted batches into one file per day, in row g
 Does not: producing the stream (engines/), where files belong (lake.py).
 
 The engine's own writer breaks runs of equal values wherever its batches happen to end, so one night and a range of
-days would leave different bytes. Here rows are gathered into whole row groups first; memory is a few row groups.
+days would leave different bytes. Here rows are gathered into whole row groups first. Days are gathered whole, to be
+written beside each other, but for those of many row groups: memory is a few row groups for each thread.
 """
 
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import date
+from itertools import chain, groupby
+from operator import itemgetter
 from typing import Any
 
 import pyarrow as pa
@@ -18,6 +21,7 @@ import pyarrow.parquet as pq
 from upath import UPath
 
 ROWS_PER_GROUP = 122_880
+GROUPS_GATHERED = 4
 NUMBERS = "source_row"
 
 
@@ -41,36 +45,40 @@ def write_by_day(
     """
     waiting = dict(files)
     with ThreadPoolExecutor(threads) as pool:
-        written = []
-        for day, rows in _days(batches):
-            written.append(pool.submit(_write_day, rows, schema, waiting.pop(day)))
+        written: list[Future[None]] = []
+        for day, dated in groupby(_by_day(batches), itemgetter(0)):
+            rows, file = (batch for _day, batch in dated), waiting.pop(day)
+            gathered, is_whole = _gathered(rows)
+            if is_whole:
+                written.append(pool.submit(write_file, iter(gathered), schema, file))
+            else:
+                write_file(chain(gathered, rows), schema, file)
             if len(written) > threads:
                 written.pop(0).result()
-        written += [pool.submit(_write_day, [], schema, file) for file in waiting.values()]
+        written += [pool.submit(write_file, iter(()), schema, file) for file in waiting.values()]
         for each in written:
             each.result()
 
 
-def _days(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[date, list[pa.RecordBatch]]]:
-    """The batches of each day in turn."""
-    current: date | None = None
-    gathered: list[pa.RecordBatch] = []
+def _by_day(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[date, pa.RecordBatch]]:
+    """The batches, cut where the day changes."""
     for batch in batches:
         runs = pc.run_end_encode(batch.column("date"))
         start = 0
         for day, end in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
-            if day != current and current is not None:
-                yield current, gathered
-                gathered = []
-            current = day
-            gathered.append(batch.slice(start, end - start))
+            yield day, batch.slice(start, end - start)
             start = end
-    if current is not None:
-        yield current, gathered
 
 
-def _write_day(rows: list[pa.RecordBatch], schema: pa.Schema, file: UPath) -> None:
-    write_file(iter(rows), schema, file)
+def _gathered(rows: Iterator[pa.RecordBatch]) -> tuple[list[pa.RecordBatch], bool]:
+    """The first batches of a day, and whether they are all that it has."""
+    gathered, count = [], 0
+    for batch in rows:
+        gathered.append(batch)
+        count += batch.num_rows
+        if count > ROWS_PER_GROUP * GROUPS_GATHERED:
+            return gathered, False
+    return gathered, True
 
 
 def _groups(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:

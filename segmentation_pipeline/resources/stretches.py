@@ -12,7 +12,7 @@ from segmentation_pipeline.resources.lake import Lake
 from segmentation_pipeline.resources.sources.index import SourceFile
 
 MOST_DAYS = 400
-# Files that lie across a cut are read twice: at most this share of what is read at once.
+# Files that lie across a cut are read twice: at most this share of what is read in the stretch before it.
 MOST_READ_TWICE = 0.1
 
 
@@ -47,24 +47,27 @@ class Stretches:
             known = [(asset, day) for asset in earlier for day in self._lake.days(asset) if day <= max(days)]
             return self.cut(days, dict.fromkeys(days, sum(self._lake.rows(asset, day) for asset, day in known)))
         rows, across = self._of_files()
-        return self.cut(days, rows, lambda day: across.get(day, 0) <= MOST_READ_TWICE * self._rows_at_once)
+        return self.cut(days, rows, across)
 
     def cut(
-        self, days: Sequence[date], rows: Mapping[date, int], is_cheap: Callable[[date], bool] = lambda _day: True
+        self, days: Sequence[date], rows: Mapping[date, int], across: Mapping[date, int] | None = None
     ) -> list[list[date]]:
         """Stretches of about the same number of rows.
+
+        One whose end would have much read twice goes on, until that is little beside what it has itself.
 
         Args:
             days: The range, without a gap.
             rows: Of each day; none where there is no entry.
-            is_cheap: Whether a stretch may end with a day.
+            across: Rows that are read twice if a stretch ends with a day; none where there is no entry.
         """
         stretches: list[list[date]] = [[]]
         gathered = 0
         for day in sorted(days):
             here = rows.get(day, 0)
             full = gathered + here > self._rows_at_once or len(stretches[-1]) >= MOST_DAYS
-            if stretches[-1] and full and is_cheap(stretches[-1][-1]):
+            twice = (across or {}).get(stretches[-1][-1], 0) if stretches[-1] else 0
+            if stretches[-1] and full and twice <= MOST_READ_TWICE * max(gathered, self._rows_at_once):
                 stretches.append([])
                 gathered = 0
             stretches[-1].append(day)

@@ -21,6 +21,7 @@ from segmentation_pipeline.opening import build_resources
 from segmentation_pipeline.resources.lake import MissingPartitions
 from segmentation_pipeline.resources.model_store import ModelStore
 from segmentation_pipeline.settings import Model, Quality, Settings
+from segmentation_pipeline.settings import engine as engine_settings
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 CLEANED = ["raw_transactions", "clean_transactions", "quarantined_transactions"]
@@ -106,6 +107,11 @@ def complete(small_shop: Settings) -> Iterator[Shop]:
 
 def twice(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([rows, rows])
+
+
+def different(rows: pd.DataFrame, count: int) -> pd.DataFrame:
+    """So many rows, none a copy of another."""
+    return rows.sample(count, replace=True, random_state=1).assign(Quantity=range(1, count + 1))
 
 
 def evaluations(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
@@ -271,6 +277,49 @@ def test_an_own_critical_expectation_holds_a_day_back(shop):
     result = ambitious.night(FIRST, CLEANED)
     assert failed(result) == {"clean_transactions.revenue_is_a_fortune"}
     assert ambitious.days("clean_transactions") == []
+
+
+def test_an_own_expectation_that_judges_all_days_as_one_and_changes_its_mind_holds_back_its_strictest_round(shop):
+    """Held against two short days, as many days fail as are too many; without these two, as many as may."""
+    short, closed = DAYS[7:9], (DAYS[4], DAYS[11], DAYS[18])
+    for day in set(DAYS) - {*closed}:
+        shop.harm(day, lambda rows, count=30 if day in short else 100: different(rows, count))
+    own = {
+        "stage": "raw_transactions",
+        "type": "expect_column_values_to_be_between",
+        "arguments": {"column": "volume_ratio", "min_value": 0.5, "max_value": 1.4, "mostly": 0.8},
+        "severity": "critical",
+        "name": "volume_is_mostly_usual",
+    }
+    quality = Quality(expectations=[own], baseline_weeks=2, min_baseline_weeks=1, min_rows=20)
+    ambitious = shop.configured(quality=quality)
+    assert not ambitious.range(["raw_transactions"]).success
+    compared_with_them = [day + timedelta(days=7) for day in short]
+    assert ambitious.days("raw_transactions") == sorted(set(DAYS) - {*short, *compared_with_them})
+
+
+def test_a_day_that_is_delivered_again_while_a_range_is_made_counts_as_out_of_date(shop, monkeypatch):
+    monkeypatch.setattr(engine_settings, "BYTES_PER_ROW", 1e9 / 400)  # a day or two at once
+    slow = shop.configured()
+    source = slow.resources["source"]
+    read, delivered = source.rows, []
+
+    def rows(days):
+        if days[0] > BAD and not delivered:
+            for day in (FIRST, days[0]):
+                shop.harm(day, lambda rows: rows.iloc[:-1])
+            delivered.append(days[0])
+        return read(days)
+
+    monkeypatch.setattr(source, "rows", rows)
+    assert slow.range(["raw_transactions"]).success
+    assert len(delivered) == 1
+    later = shop.delivered_again()
+    assert later.resources["freshness"].touched(DAYS) == [FIRST]  # the other day was read as it is now
+    before = later.lake.rows("raw_transactions", FIRST)
+    assert later.night(FIRST, ["raw_transactions"]).success
+    assert later.lake.rows("raw_transactions", FIRST) == before - 1
+    assert later.resources["freshness"].touched(DAYS) == []
 
 
 def test_a_table_without_rows_that_must_have_some_is_held_back(shop):

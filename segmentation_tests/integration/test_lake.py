@@ -1,5 +1,6 @@
 """The lake: partitions are there whole or not at all, and their bytes depend on their rows alone."""
 
+import errno
 import os
 import time
 from datetime import date
@@ -73,10 +74,60 @@ def test_an_expression_that_fails_leaves_the_old_partition_and_no_litter(lake):
     assert not list((lake.root / ".staging").iterdir())
 
 
-def test_a_partition_whose_writing_was_cut_short_counts_as_stale(lake):
-    lake.write(schema.CUSTOMER_ORDERS, orders([DAYS[0]]), {DAYS[0]: "digest"})
-    lake.file("customer_orders", DAYS[0]).with_name("partition.jsonl").unlink()
+@pytest.mark.parametrize("characters", [0, 5, 21, 30])
+def test_a_partition_whose_note_was_cut_short_counts_as_stale_and_as_not_measured(lake, characters):
+    with lake.staged(schema.CUSTOMER_ORDERS, orders([DAYS[0]]), [DAYS[0]]) as staged:
+        lake.publish(staged, {DAYS[0]: "digest"}, {DAYS[0]: {"rows": 3}})
+    assert lake.inputs("customer_orders", DAYS[0]) == "digest"
+    assert lake.profiles("customer_orders", DAYS) == {DAYS[0]: {"rows": 3}}
+    note = lake.file("customer_orders", DAYS[0]).with_name("partition.jsonl")
+    note.write_text(note.read_text()[:characters])
     assert lake.inputs("customer_orders", DAYS[0]) is None
+    assert lake.profiles("customer_orders", DAYS) == {}
+
+
+def test_where_the_note_cannot_be_written_the_partition_counts_as_not_made(lake, monkeypatch):
+    lake.write(schema.CUSTOMER_ORDERS, orders([DAYS[0]]), {DAYS[0]: "first"})
+
+    def full(*_arguments: object, **_options: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(lake.root), "write_text", full)
+        with pytest.raises(OSError, match="No space left"):
+            lake.write(schema.CUSTOMER_ORDERS, orders([DAYS[0]], 2.5), {DAYS[0]: "second"})
+    stored = lake.engine.to_pandas(lake.read(schema.CUSTOMER_ORDERS, [DAYS[0]]))
+    assert set(stored["amount"].astype(float)) == {1.5}
+    assert lake.inputs("customer_orders", DAYS[0]) == "first"
+
+
+def test_days_of_many_row_groups_leave_the_bytes_of_days_written_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet, "ROWS_PER_GROUP", 100)
+    layout = pa.schema([("date", pa.date32()), ("value", pa.int64())])
+    counts = dict(zip(DAYS, (250, 2_050, 30), strict=True))
+    days = {day: pa.table({"date": [day] * count, "value": range(count)}, layout) for day, count in counts.items()}
+    together = pa.concat_tables(days.values()).to_batches(max_chunksize=70)
+    files = {day: UPath(tmp_path / f"{day}.parquet") for day in DAYS}
+    parquet.write_by_day(iter(together), layout, files, 2)
+    for day, rows in days.items():
+        parquet.write_file(iter(rows.to_batches()), layout, UPath(tmp_path / "alone"))
+        assert files[day].read_bytes() == (tmp_path / "alone").read_bytes(), day
+
+
+def test_a_day_of_many_row_groups_is_written_while_it_comes(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet, "ROWS_PER_GROUP", 100)
+    layout = pa.schema([("date", pa.date32()), ("value", pa.int64())])
+    file, sizes = tmp_path / "day.parquet", []
+
+    def batches():
+        for number in range(50):
+            sizes.append(file.stat().st_size if file.exists() else 0)
+            values = range(100 * number, 100 * number + 100)
+            yield from pa.table({"date": [DAYS[0]] * 100, "value": values}, layout).to_batches()
+
+    parquet.write_by_day(batches(), layout, {DAYS[0]: UPath(file)}, 2)
+    assert sizes[-1] > file.stat().st_size / 2
+    assert pq.read_table(file)["value"].to_pylist() == list(range(5_000))
 
 
 def test_what_killed_runs_left_behind_is_swept_after_a_day(lake):

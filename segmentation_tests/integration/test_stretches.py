@@ -50,6 +50,12 @@ def test_one_file_of_all_days_is_read_once():
     assert of_source(10, file_of(FIRST, days(10)[-1], 4_000)) == [10]
 
 
+def test_a_late_row_in_each_file_does_not_leave_a_long_range_in_one_piece():
+    files = [file_of(max(FIRST, day - timedelta(days=3)), day, 40) for day in days(400)]
+    stretches = of_source(400, *files)
+    assert max(stretches[:-1]) * 40 <= 10 * 4 * 40 + 100  # by then a tenth of it is what four files hold
+
+
 @pytest.mark.parametrize(("late_rows", "expected"), [(4, [2, 2, 2, 2, 2]), (40, [10])])
 def test_files_that_lie_across_a_cut_are_read_twice_if_they_are_few(late_rows, expected):
     late = file_of(FIRST, days(10)[-1], late_rows)
