@@ -29,7 +29,8 @@ from typing import IO, Any
 from segmentation_pipeline.core.sharing import Task
 from segmentation_pipeline.errors import PipelineError
 
-PROGRAM = f"from {__name__} import main; main()"
+# It finds what its parent finds, and nothing else: `-c` alone would look into the current folder first.
+PROGRAM = "import sys; sys.path[:] = {path!r}; from {module} import main; main()"
 
 
 class ProcessEnded(PipelineError):
@@ -113,7 +114,7 @@ class SecondProcess:
         if self._is_over:
             raise ProcessEnded("The process that works beside the run was ended, as the run itself ends.")
         if self._process is None or self._process.poll() is not None:
-            command = [sys.executable, "-c", PROGRAM]
+            command = [sys.executable, "-P", "-c", PROGRAM.format(path=sys.path, module=__name__)]
             self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         return self._process
 

@@ -164,6 +164,19 @@ def test_one_that_was_ended_does_not_start_again():
         ended.call(partial(operator.add, 1, 2))
 
 
+def test_it_finds_what_its_parent_finds_and_nothing_of_the_folder_one_is_in(tmp_path):
+    (tmp_path / "queue.py").write_text("raise RuntimeError('of the folder')")
+    program = f"import sys; sys.path[:] = {[path for path in sys.path if path]!r};" + PREAMBLE
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program + "print(second.call(os.getpid) > 0)"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("True\n", "")
+
+
 PREAMBLE = (
     "import os, signal, time; from functools import partial;"
     "from segmentation_pipeline.resources.second_process import SecondProcess; second = SecondProcess();"
