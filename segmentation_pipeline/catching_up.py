@@ -43,14 +43,14 @@ def due(freshness: Freshness, lake: Lake, days: Sequence[date], tried: Collectio
     """
     steps: tuple[Callable[[], list[Due]], ...] = (
         lambda: _runs(freshness, TRANSACTIONS, freshness.touched(days), "the source has other rows than the lake"),
-        lambda: _runs(freshness, CLEANED, _behind(freshness, lake, CLEANED, RAW), "raw rows are not cleaned yet"),
+        lambda: _runs(freshness, CLEANED, _behind(freshness, lake, days, CLEANED, RAW), "raw rows are not cleaned yet"),
         lambda: _runs(
             freshness,
             RETURNS,
-            _behind(freshness, lake, RETURNS, ORDERS),
+            _behind(freshness, lake, days, RETURNS, ORDERS),
             "lines changed in the days that returns look back on",
         ),
-        lambda: _snapshots(freshness, _behind(freshness, lake, FEATURES[:1], FEATURES[0])),
+        lambda: _snapshots(freshness, _behind(freshness, lake, days, FEATURES[:1], FEATURES[0])),
     )
     found: list[Due] = []
     for step in steps:
@@ -70,9 +70,9 @@ def _snapshots(freshness: Freshness, days: Sequence[date]) -> list[Due]:
     return [*newest, *reversed(older)]
 
 
-def _behind(freshness: Freshness, lake: Lake, assets: Sequence[str], among: str) -> list[date]:
-    """Days of the lake on which one of the assets was made from something else than what stands there now."""
-    known = lake.days(among)
+def _behind(freshness: Freshness, lake: Lake, days: Sequence[date], assets: Sequence[str], among: str) -> list[date]:
+    """Days that the lake has, on which one of the assets was made from something else than what stands there now."""
+    known = [day for day in lake.days(among) if days and days[0] <= day <= days[-1]]
     return sorted({day for asset in assets for day in set(known) - freshness.standing(asset, known)})
 
 

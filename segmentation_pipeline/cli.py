@@ -266,7 +266,7 @@ def _forget(settings: Settings, resources: dict[str, Any], digest: str) -> Any:
 def _print_summary(settings: Settings, resources: dict[str, Any], day: date, seconds: dict[str, float]) -> None:
     from segmentation_pipeline import inspection, terminal
 
-    done = inspection.results(resources["lake"], day)
+    done = inspection.results(resources["lake"], settings.start_date, day)
     out = terminal.console()
     if not seconds:
         out.print(f"Nothing new: everything up to {day} is done.\n")

@@ -184,9 +184,9 @@ def inspect(settings: Settings, tell: Callable[[str], None]) -> SourceInspection
         )
 
 
-def results(lake: Lake, day: date) -> Results:
-    """What stands in the lake for a day."""
-    days = profile_of_cleaning(lake, day)
+def results(lake: Lake, first_day: date, day: date) -> Results:
+    """What stands in the lake for a day, with the rows of all days since the first."""
+    days = profile_of_cleaning(lake, first_day, day)
     return Results(
         profiles=lake.engine.to_pandas(lake.read(schema.SEGMENT_PROFILES, [day])),
         days=days,

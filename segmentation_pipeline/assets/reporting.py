@@ -123,7 +123,7 @@ def _report_data(
     segments = tables["customer_segments"]
     version = _scored_by(segments, engine, models)
     model = models.load(version)
-    days = profile_of_cleaning(lake, day)
+    days = profile_of_cleaning(lake, settings.start_date, day)
     needed = {"customer_id", "frequency", "monetary", *(scaling.feature for scaling in model.scalings)}
     features = lake.read(schema.RFM_FEATURES, [day]).select(*sorted(needed))  # no more, as all customers are sorted
     sampled = preprocessing.sample(features, SCATTER_CUSTOMERS, settings.model.seed)

@@ -43,9 +43,9 @@ def stored(lake: Lake, stage: Stage, days: Sequence[date]) -> pd.DataFrame:
     return frame
 
 
-def profile_of_cleaning(lake: Lake, last_day: date) -> pd.DataFrame:
-    """One row per day up to a day, with the columns of `profiling.clean`; money as floats."""
-    days = [day for day in lake.days("clean_transactions") if day <= last_day]
+def profile_of_cleaning(lake: Lake, first_day: date, last_day: date) -> pd.DataFrame:
+    """One row per day from one day to another, with the columns of `profiling.clean`; money as floats."""
+    days = [day for day in lake.days("clean_transactions") if first_day <= day <= last_day]
     return stored(lake, STAGES["clean_transactions"], days).astype({"revenue": float, "guest_revenue": float})
 
 

@@ -124,13 +124,16 @@ class Freshness:
         return found
 
     def made_from(self, asset: str, days: Sequence[date]) -> dict[date, str]:
-        """The digest to write with each day, from what stands in the lake now."""
+        """The digest to write with each day, from what stands in the lake now.
+
+        Days before the shop's first one are none of its days: they stay where they are if it was moved, and are not read.
+        """
         if not days:
             return {}
-        first, last = min(days), max(days)
+        first, last, start = min(days), max(days), self._settings.start_date
 
         def reaches(day: date, back: int) -> bool:
-            return day <= last and (back == WHOLE_HISTORY or day >= first - timedelta(days=back))
+            return start <= day <= last and (back == WHOLE_HISTORY or day >= first - timedelta(days=back))
 
         stored = {
             upstream: {

@@ -1,6 +1,7 @@
 """Planning: a run does what is new and nothing else."""
 
 import os
+import shutil
 import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -9,7 +10,9 @@ import dagster as dg
 import pyarrow.parquet as pq
 import pytest
 
+from segmentation_pipeline import inspection
 from segmentation_pipeline.build import build_definitions
+from segmentation_pipeline.catching_up import due
 from segmentation_pipeline.opening import build_resources
 from segmentation_pipeline.planning import (
     FEATURES,
@@ -24,7 +27,7 @@ from segmentation_pipeline.planning import (
     plan,
 )
 from segmentation_pipeline.running import execute
-from segmentation_pipeline.settings import Settings
+from segmentation_pipeline.settings import Quality, Settings
 
 FIRST, LAST = date(2025, 7, 1), date(2025, 7, 20)
 NIGHT = (*TRANSACTIONS, *RETURNS, *FEATURES, *SEGMENTS, *QUALITY)
@@ -128,3 +131,19 @@ def test_a_day_that_is_not_over_cannot_be_computed(done):
     assert as_of_day(done, source, None, during_the_last_day) == LAST - timedelta(days=1)
     with pytest.raises(AsOfError, match="last day to be had is 2025-07-19"):
         as_of_day(done, source, LAST, during_the_last_day)
+
+
+def test_a_later_start_date_leaves_earlier_days_out_and_nothing_to_do_once_it_is_carried_out(done, tmp_path):
+    shutil.copytree(done.lake, tmp_path / "lake")
+    first = FIRST + timedelta(days=4)
+    moved = {"start_date": first, "lake": tmp_path / "lake", "reports": tmp_path / "reports"}
+    rows_of_earlier_files = Quality(max_quarantined_share=1.0)  # which are no sales of this shop any more
+    later = done.model_copy(update={**moved, "quality": rows_of_earlier_files})
+    day = LAST - timedelta(days=1)
+    carried_out(later, day)
+    assert planned(later, day) == []
+    resources = build_resources(later)
+    days = [first + timedelta(days=number) for number in range((day - first).days + 1)]
+    assert due(resources["freshness"], resources["lake"], days) == []
+    shown = inspection.results(resources["lake"], first, day).days
+    assert shown["date"].dt.date.tolist() == days
