@@ -5,6 +5,7 @@ Belongs here: their keys and what a wrong value is told. Does not: the engines (
 
 import re
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, Tag, field_validator, model_validator
@@ -20,8 +21,22 @@ LEAST_MEMORY_BYTES = 64e6
 SHARE_OF_DUCKDB = 7 / 8
 # Spark's executors spill by themselves; so many lines are a night of the largest shops, and a backfill's plan stays small.
 ROWS_AT_ONCE_ON_SPARK = 200_000_000
-# What the results depend on is not for a configuration to change.
-SETTLED = ("spark.sql.session.timeZone", "spark.sql.ansi.enabled", "spark.sql.timestampType", "spark.sql.caseSensitive")
+TIMEZONE_OF_SPARK = "spark.sql.session.timeZone"
+# What results, and what other engines can read, depend on is not for a configuration to change.
+SETTLED_ON_SPARK = MappingProxyType(
+    {
+        "spark.sql.ansi.enabled": "true",  # what overflows is an error, as it is for DuckDB, and never null
+        "spark.sql.timestampType": "TIMESTAMP_LTZ",
+        "spark.sql.caseSensitive": "false",
+        "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+        "spark.sql.parquet.writeLegacyFormat": "false",
+        "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
+        "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
+        "spark.sql.parquet.compression.codec": "zstd",
+        "spark.sql.files.maxRecordsPerFile": "0",  # a day is one file
+        "spark.sql.mapKeyDedupPolicy": "LAST_WIN",
+    }
+)
 
 
 class DuckDB(Section):
@@ -91,7 +106,7 @@ class Spark(Section):
         for name in value:
             if not name.startswith("spark."):
                 raise ValueError(f"{name} is no option of Spark: their names begin with `spark.`")
-            if name in SETTLED:
+            if name in (TIMEZONE_OF_SPARK, *SETTLED_ON_SPARK):
                 raise ValueError(f"{name} is settled by the pipeline, because results depend on it; leave it out")
         return value
 

@@ -3,9 +3,9 @@
 Belongs here: names, units and limits of thresholds. Does not: the checks that use them (checks/suites/).
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from segmentation_pipeline.settings.section import Section, Share
 
@@ -102,3 +102,12 @@ class Quality(Section):
     )
     expectations: tuple[OwnExpectation, ...] = ()
     """The shop's own expectations."""
+
+    @model_validator(mode="after")
+    def _weeks_are_looked_for(self) -> Self:
+        if self.min_baseline_weeks > self.baseline_weeks:
+            raise ValueError(
+                f"min_baseline_weeks ({self.min_baseline_weeks}) is more than baseline_weeks ({self.baseline_weeks}), "
+                "so no day would ever be compared; lower the one or raise the other"
+            )
+        return self

@@ -5,6 +5,7 @@ Belongs here: laying out. Does not: figures (summary.py), sizing (sizing.py), dr
 
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 
 from segmentation_pipeline.reporting.figure_theme import png_bytes
 from segmentation_tests.benchmarks import plot, sizing
@@ -101,8 +102,7 @@ def _steps(found: Summary) -> str:
 
 
 def _median_step(runs: Sequence[Record], step: str) -> str:
-    seconds = sorted(run["step_seconds"].get(step, 0.0) for run in runs)
-    return f"{seconds[len(seconds) // 2]:.1f}"
+    return f"{median(run['step_seconds'].get(step, 0.0) for run in runs):.1f}"
 
 
 def _night(found: Summary) -> str:
@@ -117,7 +117,7 @@ def _night(found: Summary) -> str:
     ]
     assets = dict.fromkeys(asset for runs in nights.values() for asset in runs[-1]["bytes_read"])
     for asset in assets:
-        read = [runs[-1]["bytes_read"].get(asset, 0) / 1e6 for runs in nights.values()]
+        read = [median(run["bytes_read"].get(asset, 0) for run in runs) / 1e6 for runs in nights.values()]
         rows.append((f"MB read by `{asset}`", *(f"{each:,.1f}" for each in read)))
     return "### Nights\n\nMedians.\n\n" + _table(("History", *(f"{size} M lines" for size in sizes)), rows)
 

@@ -185,6 +185,16 @@ WRONG = {
         "engine.options: spark.sql.session.timeZone is settled by the pipeline",
         "leave it out",
     ),
+    "an option that files depend on": (
+        {"engine": {"kind": "spark", "options": {"spark.sql.parquet.compression.codec": "snappy"}}},
+        "engine.options: spark.sql.parquet.compression.codec is settled by the pipeline",
+        "leave it out",
+    ),
+    "weeks that are never looked for": (
+        {"quality": {"baseline_weeks": 2}},
+        "quality: min_baseline_weeks (3) is more than baseline_weeks (2)",
+        "lower the one or raise the other",
+    ),
     "currency": ({"currency": "pounds"}, "currency:", "such as EUR"),
     "encoding": ({"source": {"encoding": "latin1x"}}, "source.encoding: is no known encoding", "latin-1"),
     "encoding that is none of text": ({"source": {"encoding": "base64"}}, "source.encoding: is no known", "utf-8"),

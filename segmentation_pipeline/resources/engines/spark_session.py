@@ -1,7 +1,7 @@
 """A Spark session for one shop: where it runs, what is settled for it, and what is said where it cannot be had.
 
 Belongs here: options, what a terminal is spared, messages about a missing PySpark, Java or server.
-Does not: running expressions (spark.py), the meaning of operations (spark_dialect.py).
+Does not: what is settled (settings/engine.py), running expressions (spark.py), the meaning of operations (spark_dialect.py).
 """
 
 import os
@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from segmentation_pipeline.errors import PipelineError, TransientFault
 from segmentation_pipeline.settings import Spark
+from segmentation_pipeline.settings.engine import SETTLED_ON_SPARK, TIMEZONE_OF_SPARK
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -25,19 +26,6 @@ SECONDS_TO_ANSWER = 10
 
 # Of the Java process of the driver: they count only when it starts.
 _AT_START = {"spark.app.name": "segmentation", "spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false"}
-# Results, and what other engines can read, depend on these.
-_SETTLED = {
-    "spark.sql.ansi.enabled": "true",  # what overflows is an error, as it is for DuckDB, and never null
-    "spark.sql.timestampType": "TIMESTAMP_LTZ",
-    "spark.sql.caseSensitive": "false",
-    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
-    "spark.sql.parquet.writeLegacyFormat": "false",
-    "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
-    "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
-    "spark.sql.parquet.compression.codec": "zstd",
-    "spark.sql.files.maxRecordsPerFile": "0",  # a day is one file
-    "spark.sql.mapKeyDedupPolicy": "LAST_WIN",
-}
 # The driver lists files itself rather than start a job for it: a lake's partitions are one file each.
 _PREFERRED = {"spark.sql.sources.parallelPartitionDiscovery.threshold": "100000"}
 
@@ -81,8 +69,8 @@ def open_session(settings: Spark, timezone: str) -> "SparkSession":
         for name, value in {
             **_PREFERRED,
             **_settable(given),
-            **_SETTLED,
-            "spark.sql.session.timeZone": timezone,
+            **SETTLED_ON_SPARK,
+            TIMEZONE_OF_SPARK: timezone,
         }.items():
             session.conf.set(name, value)
     except (PySparkException, OSError, RuntimeError) as problem:
