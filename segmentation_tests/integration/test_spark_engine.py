@@ -180,6 +180,19 @@ def test_a_damaged_file_is_said_to_be_one_by_both(duckdb, spark, tmp_path):
             engine.to_pandas(rows.agg(total=_.number.sum()))
 
 
+def test_a_damaged_file_is_said_to_be_one_where_java_says_it(spark, tmp_path):
+    file = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"number": range(50_000)}), file)
+    damaged = bytearray(file.read_bytes())
+    damaged[1_000:20_000] = bytes(19_000)
+    file.write_bytes(damaged)
+    rows = spark.read_parquet([UPath(file)])
+    with pytest.raises(UnreadableFile, match=r"FAILED_READ_FILE.*rows\.parquet"), spark.held(rows):
+        pass
+    with pytest.raises(UnreadableFile, match=r"FAILED_READ_FILE.*rows\.parquet"):
+        spark.to_pandas(rows.agg(total=_.number.sum()))
+
+
 def test_without_java_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("JAVA_HOME", raising=False)

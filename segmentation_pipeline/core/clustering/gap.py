@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from segmentation_pipeline.core.clustering.fitting import Fitter
+from segmentation_pipeline.core.clustering.fitting import Fitter, one_thread_each
 
 REFERENCES = 10
 NO_SPREAD = np.finfo(float).eps
@@ -58,13 +58,11 @@ def gap_statistic(
     Source: Tibshirani, Walther & Hastie (2001), Estimating the number of clusters in a data set via the gap statistic,
         J. R. Statist. Soc. B 63, 411-423.
     """
-    from threadpoolctl import threadpool_limits
-
     if not len(points) or min(ks, default=1) < 1 or references < 1:
         raise ValueError(
             f"The gap needs points, k >= 1 and a reference: {len(points)} points, k {list(ks)}, {references} references."
         )
-    with threadpool_limits(1):  # sums in one order, so that the last bit does not depend on the machine's load
+    with one_thread_each():  # sums in one order, so that the last bit does not depend on the machine's load
         observed = _log_dispersions(points, ks, fitter)
         by_chance = np.array(
             [_log_dispersions(each, ks, fitter) for each in _without_clusters(points, seed, references)]

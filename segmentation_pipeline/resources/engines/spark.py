@@ -7,6 +7,7 @@ No row that is written passes through this process. The folders of the source an
 process and every executor see under the same path.
 """
 
+import re
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +33,6 @@ from segmentation_pipeline.resources.engines.spark_session import open_session
 from segmentation_pipeline.settings import Spark
 
 if TYPE_CHECKING:
-    from pyspark.errors import PySparkException
     from pyspark.sql import Column, DataFrame
 
     from segmentation_pipeline.resources.engines.spark_backend import SparkBackend
@@ -41,7 +41,10 @@ if TYPE_CHECKING:
 DAYS_AT_ONCE = 16
 DAY = "__day"
 # How the names of Spark's errors begin that are about a file it cannot read.
-FILE_TROUBLE = ("FAILED_READ_FILE", "CANNOT_READ_FILE_FOOTER", "PARQUET", "UNABLE_TO_INFER_SCHEMA", "PATH_NOT_FOUND")
+# How Spark tells it, as an error of its own or within one of Java.
+FILE_TROUBLE = re.compile(
+    r"\[(FAILED_READ_FILE|CANNOT_READ_FILE_FOOTER|PARQUET|UNABLE_TO_INFER_SCHEMA|PATH_NOT_FOUND)[A-Z_.]*\][^\n]*"
+)
 
 
 class SparkEngine:
@@ -185,16 +188,14 @@ class SparkEngine:
         Raises:
             UnreadableFile: A file that it reads is damaged.
         """
-        from pyspark.errors import PySparkException
-
         try:
             with self.connection.frame(table) as frame:
                 yield frame
         except pa.ArrowInvalid as problem:
             raise UnreadableFile(str(problem)) from problem
-        except PySparkException as problem:
-            if _is_about_a_file(problem):
-                raise UnreadableFile(str(problem).split("\n")[0]) from problem
+        except Exception as problem:
+            if told := FILE_TROUBLE.search(str(problem)):
+                raise UnreadableFile(told.group()) from problem
             raise
 
     @contextmanager
@@ -255,7 +256,3 @@ def _ascending(names: Sequence[str]) -> list["Column"]:
     from pyspark.sql import functions
 
     return [functions.col(name).asc_nulls_last() for name in names]
-
-
-def _is_about_a_file(problem: "PySparkException") -> bool:
-    return (problem.getCondition() or "").startswith(FILE_TROUBLE)
