@@ -279,6 +279,23 @@ def test_an_own_critical_expectation_holds_a_day_back(shop):
     assert ambitious.days("clean_transactions") == []
 
 
+def test_files_of_days_before_the_first_one_hold_nothing_back_and_are_counted(shop):
+    first = FIRST + timedelta(days=7)
+    later = shop.configured(start_date=first)
+    assert later.range(CLEANED, first).success
+    profile = later.lake.profiles("clean_transactions", [first])[first]
+    early = sum(len(pd.read_parquet(file)) for file in sorted(Path(shop.settings.source.path).parent.glob("*"))[:7])
+    assert profile["reason_outside_date_range"] >= early
+    assert profile["placed_rows"] == profile["raw_rows"] > early
+    assert profile["quarantined_share"] < 0.2
+
+
+def test_a_file_of_dates_that_are_wrong_is_held_back(shop):
+    shop.harm(BAD, lambda rows: rows.assign(InvoiceDate=rows["InvoiceDate"] - pd.DateOffset(years=100)))
+    assert "clean_transactions.most_rows_are_accepted" in failed(shop.night(FIRST, CLEANED))
+    assert shop.days("clean_transactions") == []
+
+
 def test_an_own_expectation_that_judges_all_days_as_one_and_changes_its_mind_holds_back_its_strictest_round(shop):
     """Held against two short days, as many days fail as are too many; without these two, as many as may."""
     short, closed = DAYS[7:9], (DAYS[4], DAYS[11], DAYS[18])

@@ -27,7 +27,7 @@ from segmentation_pipeline.planning import (
     plan,
 )
 from segmentation_pipeline.running import execute
-from segmentation_pipeline.settings import Quality, Settings
+from segmentation_pipeline.settings import Settings
 
 FIRST, LAST = date(2025, 7, 1), date(2025, 7, 20)
 NIGHT = (*TRANSACTIONS, *RETURNS, *FEATURES, *SEGMENTS, *QUALITY)
@@ -137,8 +137,7 @@ def test_a_later_start_date_leaves_earlier_days_out_and_nothing_to_do_once_it_is
     shutil.copytree(done.lake, tmp_path / "lake")
     first = FIRST + timedelta(days=4)
     moved = {"start_date": first, "lake": tmp_path / "lake", "reports": tmp_path / "reports"}
-    rows_of_earlier_files = Quality(max_quarantined_share=1.0)  # which are no sales of this shop any more
-    later = done.model_copy(update={**moved, "quality": rows_of_earlier_files})
+    later = done.model_copy(update=moved)
     day = LAST - timedelta(days=1)
     carried_out(later, day)
     assert planned(later, day) == []

@@ -5,8 +5,9 @@ Does not: the rules (core/cleaning.py), judging (checks/).
 """
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 
+import ibis
 import ibis.expr.types as ir
 import pandas as pd
 from ibis import _
@@ -25,6 +26,8 @@ from segmentation_pipeline.core.profiling.measures import (
 from segmentation_pipeline.core.schema import Column
 from segmentation_pipeline.settings import Settings
 
+LEFT_OUT_YEARS = 20
+
 
 def _with_reason(rule: cleaning.Rule) -> Measure:
     meaning = f"Rows quarantined because: {rule.description}"
@@ -39,6 +42,12 @@ def _failing(rule: cleaning.Rule) -> Measure:
 RAW = (
     count("raw_rows", "Rows of the source", lambda t: t.count()),
     money("raw_amount", "Money of the source's rows, 0 where it cannot be read", lambda t: t.line_amount.sum()),
+    count(
+        "left_out_rows",
+        f"Rows of days before start_date or after end_date, by {LEFT_OUT_YEARS} years at most: history that the "
+        "configuration leaves out, rather than dates that are wrong",
+        lambda t: t.is_left_out.sum(),
+    ),
 )
 ACCEPTED = (
     count("accepted_rows", "Accepted lines", lambda t: t.count()),
@@ -89,7 +98,7 @@ QUARANTINED_KEYS = (
 DERIVED = (
     Column("placed_rows", "int64", "Accepted and quarantined rows"),
     Column("placed_amount", "decimal(38, 4)", "Money of the accepted and the quarantined rows"),
-    Column("quarantined_share", "float64", "Share of the source's rows that are quarantined"),
+    Column("quarantined_share", "float64", "Share of the source's rows that are quarantined, but for `left_out_rows`"),
     Column("repeated_keys", "int64", "Rows, accepted or quarantined, whose file and row number another one of these has"),
 )  # fmt: skip
 
@@ -117,7 +126,7 @@ def measured(
     profile = by_day(
         days,
         [
-            (readable.mutate(line_amount=cleaning.line_amount(readable)), RAW),
+            (readable.mutate(line_amount=cleaning.line_amount(readable), is_left_out=_is_left_out(settings)), RAW),
             (accepted, ACCEPTED),
             (counted_by(of_orders, of_orders.invoice), INVOICES),
             (counted_by(of_orders, of_orders.customer), CUSTOMERS),
@@ -129,9 +138,16 @@ def measured(
     return profile.mutate(
         placed_rows=_.accepted_rows + _.quarantined_rows,
         placed_amount=(_.revenue + _.quarantined_amount).cast("decimal(38, 4)"),
-        quarantined_share=_.quarantined_rows / _.raw_rows.nullif(0),
+        quarantined_share=(_.quarantined_rows - _.left_out_rows) / (_.raw_rows - _.left_out_rows).nullif(0),
         repeated_keys=_.repeated_accepted_keys + _.repeated_quarantined_keys,
     )
+
+
+def _is_left_out(settings: Settings) -> ir.BooleanValue:
+    reach = timedelta(days=LEFT_OUT_YEARS * 365)
+    last = settings.end_date or settings.start_date
+    near = _.parsed_day.between(ibis.literal(settings.start_date - reach), ibis.literal(last + reach))
+    return _.is_outside_range & near
 
 
 def rows_by_reason(profile: pd.DataFrame) -> pd.DataFrame:
