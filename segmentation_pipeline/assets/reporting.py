@@ -149,6 +149,7 @@ def _report_data(
         scatter=pd.DataFrame({"segment": shown["segment"], "component_1": places[:, 0], "component_2": places[:, 1]}),
         rfm_groups=rfm_groups.summed(cells),
         rfm_grid=cells,
+        scores=engine.to_pandas(rfm_groups.by_scores(segments)),
         score_cuts=model.score_cuts,
         migration=engine.to_pandas(tables["segment_migration"]).astype(
             {"revenue_before": float, "revenue_after": float}

@@ -125,10 +125,20 @@ def _one_of(given: Mapping[str, Any]) -> str:
     return f"{given['column']} is one of {shown}"
 
 
+def _within(of: str, given: Mapping[str, Any]) -> str:
+    """A range in words, and whatever else was asked for with it."""
+    low, high = given.get("min_value"), given.get("max_value")
+    further = [f"{key} {value}" for key, value in given.items() if key not in ("column", "min_value", "max_value")]
+    return ", ".join([f"{of} {_limits(low, high)}", *further])
+
+
 def _limits(low: Any, high: Any) -> str:
+    if low is None and high is None:
+        return "without limits"
     if low is None or high is None:
         return f"at most {_shown(high)}" if low is None else f"at least {_shown(low)}"
-    return f"= {_shown(low)}" if abs(high - low) < 1e-6 else f"between {_shown(low)} and {_shown(high)}"
+    is_one = low == high or (isinstance(low, float) and isinstance(high, float) and abs(high - low) < 1e-6)
+    return f"= {_shown(low)}" if is_one else f"between {_shown(low)} and {_shown(high)}"
 
 
 def _shown(limit: Any) -> str:
@@ -136,12 +146,8 @@ def _shown(limit: Any) -> str:
 
 
 _WORDS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
-    "expect_column_values_to_be_between": lambda given: (
-        f"{given['column']} {_limits(given.get('min_value'), given.get('max_value'))}"
-    ),
-    "expect_column_sum_to_be_between": lambda given: (
-        f"sum of {given['column']} {_limits(given.get('min_value'), given.get('max_value'))}"
-    ),
+    "expect_column_values_to_be_between": lambda given: _within(given["column"], given),
+    "expect_column_sum_to_be_between": lambda given: _within(f"sum of {given['column']}", given),
     "expect_column_pair_values_to_be_equal": lambda given: f"{given['column_A']} = {given['column_B']}",
     "expect_column_values_to_not_be_null": lambda given: f"{given['column']} is never null",
     "expect_compound_columns_to_be_unique": lambda given: f"{' and '.join(given['column_list'])} are unique together",

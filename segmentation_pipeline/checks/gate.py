@@ -241,7 +241,7 @@ class Gate:
     def _history(self, stage: Stage, frame: pd.DataFrame) -> pd.DataFrame:
         """Profiles that stand in the lake, as far back as comparisons look."""
         first, last = (pd.Timestamp(day).date() for day in (frame["date"].min(), frame["date"].max()))
-        reach = first - timedelta(weeks=self._settings.quality.baseline_weeks)
+        reach = first - baselines.reach_back(self._settings.quality)
         return profiles.stored(self._lake, stage, [reach + timedelta(days=n) for n in range((last - reach).days + 1)])
 
     def _samples(self, stage: Stage, verdict: Verdict, staged: Mapping[str, Staged]) -> dict[date, str]:

@@ -11,7 +11,6 @@ import numpy as np
 from segmentation_pipeline.settings import Archetype
 
 CORE_ARCHETYPES = 4
-NET_ZERO = "Net zero"
 NET_ZERO_ID = 0
 NET_ZERO_COLOR = "#ADB5BD"
 NET_ZERO_ACTION = "Nothing to win back: everything they bought they gave back. Look at why."

@@ -60,6 +60,17 @@ def counted(segments: ir.Table) -> ir.Table:
     return scored.group_by(by).agg(customers=scored.count(), revenue=scored.monetary.sum()).order_by(by)
 
 
+def by_scores(segments: ir.Table) -> ir.Table:
+    """Customers by recency score and frequency score: `recency_score`, `frequency_score`, `customers`.
+
+    Args:
+        segments: As for `counted`.
+    """
+    by = ["recency_score", "frequency_score"]
+    scored = segments.filter(segments.rfm_group.notnull())
+    return scored.group_by(by).agg(customers=scored.count()).order_by(by)
+
+
 def summed(cells: pd.DataFrame) -> pd.DataFrame:
     """One row for each of the eleven groups, in their order: `rfm_group`, `meaning`, customers and revenue with shares.
 

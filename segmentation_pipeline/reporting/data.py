@@ -63,6 +63,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "scatter": ("segment", "component_1", "component_2"),
         "rfm_groups": ("rfm_group", "meaning", "customers", "customer_share", "revenue", "revenue_share"),
         "rfm_grid": ("recency_score", "value_score", "rfm_group", "customers"),
+        "scores": ("recency_score", "frequency_score", "customers"),
         "migration": (
             "compared_with",
             "from_segment_id",
@@ -117,6 +118,7 @@ class ReportData:
         rfm_groups: One row per RFM group, in the order to show: `rfm_group`, `meaning` (one plain sentence), `customers`,
             `revenue` and their shares (0 to 1).
         rfm_grid: One row per `recency_score` and `value_score` (1 to 5) that has customers: `rfm_group`, `customers`.
+        scores: One row per `recency_score` and `frequency_score` (1 to 5) that has customers: `customers`.
         score_cuts: Four ascending cuts per feature, in its own unit: a value above the i-th cut scores more than i;
             for `recency_days`, where less is better, a value above the i-th cut scores less than 6 - i.
         migration: One row per pair of segments that customers moved between, or stayed in, since the day
@@ -124,7 +126,7 @@ class ReportData:
             `customers`, `revenue_before`, `revenue_after`, and how many of them are `reactivated_customers` (inactive
             then, active now) or `lost_customers` (the other way round). Empty when there is no earlier day.
         drift: One row per `date`, `kind` ("feature" or "segments") and `name`: `psi` and `level` ("stable", "warn" or
-            "act"). The last date is the report's day; it may be the only one.
+            "act"), up to the report's day, on which it need not have been measured.
         drift_thresholds: PSI from which the level is "warn", and from which it is "act".
         component_shares: Shares of the variance that the two components explain (0 to 1).
         model: Card of the model in force: `version`, `algorithm` and whatever else it has, in the order to show; values
@@ -149,6 +151,7 @@ class ReportData:
     scatter: pd.DataFrame
     rfm_groups: pd.DataFrame
     rfm_grid: pd.DataFrame
+    scores: pd.DataFrame
     score_cuts: Mapping[str, Sequence[float]]
     migration: pd.DataFrame
     drift: pd.DataFrame

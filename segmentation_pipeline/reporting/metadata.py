@@ -19,7 +19,10 @@ from segmentation_pipeline.core.schema import Table
 if TYPE_CHECKING:
     import pandas as pd
 
-_ESCAPES = str.maketrans({"\\": "\\\\", "|": "\\|", "`": "\\`", "<": "&lt;", ">": "&gt;", "\n": " ", "\r": " "})
+# What Markdown would take for its own: a product's name may not load a picture, nor pose as a link.
+_ESCAPES = str.maketrans(
+    {**{sign: f"\\{sign}" for sign in "\\|`[]!*_~"}, "<": "&lt;", ">": "&gt;", "\n": " ", "\r": " "}
+)
 
 
 def image(png: bytes) -> dg.MarkdownMetadataValue:

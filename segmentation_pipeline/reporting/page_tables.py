@@ -5,6 +5,7 @@ Does not: statistics (core/), text and layout (templates/), number formats (word
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from itertools import pairwise
 from math import floor
 
@@ -194,16 +195,15 @@ def _cell(table: pd.DataFrame, row: object, column: str) -> float:
     return float(table.reindex(index=[row], columns=[column]).to_numpy(dtype=float)[0, 0])
 
 
-def score_table(exploration: pd.DataFrame) -> list[dict[str, object]]:
-    """Customers by recency score, the best first, and by frequency score from 1 to 5; no rows where none are stated."""
-    stated = exploration[exploration["measure"] == "score_table"]
-    customers = dict(zip(stated["item"], stated["value"], strict=True))
-    if not customers:
+def score_table(scores: pd.DataFrame) -> list[dict[str, object]]:
+    """Customers by recency score, the best first, and by frequency score from 1 to 5; no rows where nobody has any."""
+    if scores.empty:
         return []
+    customers = scores.set_index(["recency_score", "frequency_score"])["customers"]
     return [
         {
             "recency": recency,
-            "cells": [wording.count(customers.get(f"{recency}:{frequency}", 0.0)) for frequency in SCORES],
+            "cells": [wording.count(float(customers.get((recency, frequency), 0))) for frequency in SCORES],
         }
         for recency in reversed(SCORES)
     ]
@@ -266,11 +266,11 @@ def largest_flows(migration: pd.DataFrame) -> list[dict[str, object]]:
     return records(amounts.sort_values(keys, ascending=[False, False, True, True]).head(LARGEST_FLOWS))
 
 
-def drift_rows(drift: pd.DataFrame) -> list[dict[str, object]]:
-    """The drift of the last day, the largest first: what, PSI, level and what to make of it."""
+def drift_rows(drift: pd.DataFrame, as_of: date) -> list[dict[str, object]]:
+    """The drift of a day, the largest first: what, PSI, level and what to make of it; no rows where it was not measured."""
     rows = []
-    if len(drift):
-        of_day = drift[drift["date"] == drift["date"].max()]
+    of_day = drift[pd.to_datetime(drift["date"]) == pd.Timestamp(as_of)]
+    if len(of_day):
         for row in records(of_day.sort_values(["psi", "kind", "name"], ascending=[False, True, True])):
             style, word, meaning = _LEVELS.get(str(row["level"]), ("", str(row["level"]), ""))
             what = wording.drifting(row["kind"], row["name"])

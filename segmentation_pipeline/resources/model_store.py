@@ -75,7 +75,8 @@ class ModelStore:
     ) -> int:
         """Store a model as a new version, whole or not at all, and return its number. It is not in force yet.
 
-        The same model fitted again to continue the same version is no new one: the number is that of the first time.
+        The same model fitted again to continue the same version is no new one: the number is that of the first time. With
+        other names, colours or actions it is another one.
 
         Args:
             model: What to store.
@@ -104,7 +105,7 @@ class ModelStore:
         for version in self.versions():
             stored = self.load(version)
             is_same = stored.scalings == model.scalings and dict(model.card).items() <= dict(stored.card).items()
-            if is_same and stored.card["continues"] == continues:
+            if is_same and _described(stored) == _described(model) and stored.card["continues"] == continues:
                 return version
         return None
 
@@ -178,6 +179,11 @@ def _segment(rows: pd.DataFrame) -> Segment:
     first = rows.iloc[0]
     centre = tuple(float(place) for place in rows["centre"])
     return Segment(int(first["segment_id"]), first["segment"], first["color"], first["action"], centre)
+
+
+def _described(model: SegmentationModel) -> list[tuple[object, ...]]:
+    """The segments without their ids, which are given out anew where a segment is new."""
+    return sorted((each.name, each.color, each.action, each.centre) for each in model.segments)
 
 
 def _write(folder: UPath, model: SegmentationModel, version: int) -> None:

@@ -5,7 +5,12 @@ Belongs here: the catalogue. Does not: giving names to clusters (core/naming.py)
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+
+NET_ZERO = "Net zero"
+"""The name of those outside the model, whose net spend is nothing."""
+
+Coordinate = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Archetype(BaseModel):
@@ -17,12 +22,19 @@ class Archetype(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: Annotated[str, Field(min_length=1, max_length=60)]
-    recency: float
-    frequency: float
-    monetary: float
+    name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=60)]
+    recency: Coordinate
+    frequency: Coordinate
+    monetary: Coordinate
     color: Annotated[str, Field(pattern=r"^#[0-9A-Fa-f]{6}$")]
     action: str
+
+    @field_validator("name")
+    @classmethod
+    def _is_free(cls, value: str) -> str:
+        if value == NET_ZERO:
+            raise ValueError(f"{NET_ZERO} is the name of customers outside the model; choose another one")
+        return value
 
 
 DEFAULT_ARCHETYPES = (

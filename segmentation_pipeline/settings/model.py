@@ -37,7 +37,7 @@ class Model(Section):
     """Largest number of segments tried."""
     k: Annotated[int, Field(ge=2, le=12)] | None = Field(None, description="Overrides the policy's choice.")
     sample_rows: Annotated[int, Field(ge=100)] = Field(20_000, description="Customers scikit-learn sees at most.")
-    seed: int = 42
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
     """Of the sample and the starts of k-means."""
     restarts: Annotated[int, Field(ge=1)] = 10
     """Starts of k-means, of which the best is kept."""

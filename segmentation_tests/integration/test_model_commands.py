@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,20 @@ def test_versions_are_listed_and_an_earlier_one_can_be_put_in_force_again(config
     assert "Version 1 is in force" in used.stdout
     assert segmentation("run", "--config", config).exit_code == 0
     assert scored_by(lake) == {1}
+
+
+def test_a_model_with_other_actions_is_another_version_and_the_same_one_is_not(config):
+    models = build_resources(load(config))["models"]
+    stored, diagnostics = models.load(1), models.diagnostics(1)
+    noted = ("promotion", "continues", "saved_at")  # by the store, of each version
+    model = replace(stored, card={key: value for key, value in stored.card.items() if key not in noted})
+    told = [replace(segment, action="Call them.") for segment in model.segments]
+    asked = "Put in force as asked (promote: always)."
+    again = models.save(model, diagnostics, asked, continues=1)
+    other = models.save(replace(model, segments=tuple(told)), diagnostics, asked, continues=1)
+    assert (again, other) == (2, 3)
+    assert {segment.action for segment in models.load(other).segments} == {"Call them."}
+    assert models.save(model, diagnostics, asked, continues=1) == again
 
 
 def test_a_version_that_never_was_is_refused_and_the_one_in_force_stays(config):

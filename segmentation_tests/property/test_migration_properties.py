@@ -9,11 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from segmentation_pipeline.core import migration, naming, schema
+from segmentation_pipeline.settings.archetypes import NET_ZERO
 
 BEFORE, AFTER = date(2011, 5, 1), date(2011, 6, 1)
 DAYS_BACK = (AFTER - BEFORE).days
 INACTIVE_DAYS = 90
-NAMES = {naming.NET_ZERO_ID: naming.NET_ZERO, 1: "Best", 2: "Rest", 3: "Third"}
+NAMES = {naming.NET_ZERO_ID: NET_ZERO, 1: "Best", 2: "Rest", 3: "Third"}
 PAIR = ["from_segment_id", "from_segment", "to_segment_id", "to_segment"]
 NUMBERS = ["customers", "revenue_before", "revenue_after", "reactivated_customers", "lost_customers"]
 

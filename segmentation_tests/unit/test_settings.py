@@ -145,6 +145,7 @@ def test_a_kind_and_keys_of_a_source_from_the_environment_win_and_are_named(tmp_
     assert "SEGMENTATION_SOURCE__KIND" in message
 
 
+ARCHETYPE = {"name": "Best", "recency": 1, "frequency": 1, "monetary": 1, "color": "#112233", "action": "Call them."}
 WRONG = {
     "unknown key": ({"timezon": "UTC"}, "timezon: is no known key", "did you mean timezone?"),
     "unknown key in a section": ({"engine": {"thread": 2}}, "engine.thread: is no known key", "did you mean threads?"),
@@ -195,6 +196,11 @@ WRONG = {
         "quality: min_baseline_weeks (3) is more than baseline_weeks (2)",
         "lower the one or raise the other",
     ),
+    "a seed below 0": ({"model": {"seed": -1}}, "model.seed:", "greater than or equal to 0"),
+    "a seed that is too large": ({"model": {"seed": 2**32}}, "model.seed:", "less than 4294967296"),
+    "a place that is none": ({"model": {"archetypes": [{**ARCHETYPE, "recency": float("inf")}]}}, "recency:", "finite"),
+    "a name of blanks": ({"model": {"archetypes": [{**ARCHETYPE, "name": " "}]}}, "name:", "at least 1 character"),
+    "a name that is taken": ({"model": {"archetypes": [{**ARCHETYPE, "name": "Net zero"}]}}, "name:", "outside the model"),
     "currency": ({"currency": "pounds"}, "currency:", "such as EUR"),
     "encoding": ({"source": {"encoding": "latin1x"}}, "source.encoding: is no known encoding", "latin-1"),
     "encoding that is none of text": ({"source": {"encoding": "base64"}}, "source.encoding: is no known", "utf-8"),

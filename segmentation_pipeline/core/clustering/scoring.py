@@ -18,6 +18,7 @@ from segmentation_pipeline.core.clustering.preprocessing import SCORE_LEVELS, Sc
 from segmentation_pipeline.core.drift import Bin
 from segmentation_pipeline.core.rfm import has_net_spend
 from segmentation_pipeline.core.rfm_groups import rfm_group
+from segmentation_pipeline.settings.archetypes import NET_ZERO
 
 RFM = ("recency_days", "frequency", "monetary")
 
@@ -78,7 +79,7 @@ def customer_segments(features: ir.Table, model: SegmentationModel, version: int
     Returns:
         `schema.CUSTOMER_SEGMENTS`, one row for each row of `features`. Customers without net spend are `Net zero`.
     """
-    names = {segment.segment_id: segment.name for segment in model.segments} | {naming.NET_ZERO_ID: naming.NET_ZERO}
+    names = {segment.segment_id: segment.name for segment in model.segments} | {naming.NET_ZERO_ID: NET_ZERO}
     placed = nearest(features, model)
     spends = has_net_spend(placed)
     scored = placed.mutate(

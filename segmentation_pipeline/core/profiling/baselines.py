@@ -137,13 +137,18 @@ def compared(
         return profile
     found = profile.set_index(pd.DatetimeIndex(profile["date"]))
     before = history.set_index(pd.DatetimeIndex(history["date"]))
-    reach = pd.date_range(found.index.min() - timedelta(weeks=settings.baseline_weeks), found.index.max())
+    reach = pd.date_range(found.index.min() - reach_back(settings), found.index.max())
     before = before.reindex(reach)
     for baseline in baselines:
         found[baseline.name] = _against_usual(found, before, baseline, settings)
     for values in unseen:
         found[values.name] = _share_unseen(found, before, values, settings)
     return found.reset_index(drop=True)
+
+
+def reach_back(settings: Quality) -> timedelta:
+    """How far before a day its comparison looks: the days it is compared with, and those that tell which of them count."""
+    return 2 * timedelta(weeks=settings.baseline_weeks)
 
 
 def _against_usual(found: pd.DataFrame, before: pd.DataFrame, baseline: Baseline, settings: Quality) -> pd.Series:

@@ -89,7 +89,12 @@ DIAGNOSTICS_COLUMNS = (
 MODEL_COLUMNS = (
     *schema.SEGMENTATION_MODEL.columns[1:],
     Column("finite_centre", "float64", "The coordinate, null where it is not finite"),
-    Column("finite_scale", "float64", "The scale, null where it is not finite or not above 0"),
+    Column(
+        "varying_scale",
+        "float64",
+        "The scale, null where the feature is the same for all customers, or for all but "
+        "those that model.winsor_share cuts off",
+    ),
     Column("k", "int64", "Number of segments"),
     Column("chosen_k", "int64", "Number of segments that k_diagnostics chose"),
     Column("smallest_segment_share", "float64", "Share of the fitted customers in the smallest segment"),
@@ -172,12 +177,11 @@ def with_choice(diagnostics: pd.DataFrame) -> pd.DataFrame:
 def with_quality(model: SegmentationModel, as_of: date, chosen_k: int, agreement: float | None) -> pd.DataFrame:
     """`schema.SEGMENTATION_MODEL` with what its checks judge (`MODEL_COLUMNS`) and the day it was fitted on."""
     table = model_table(model, version=0)
-    scale = _finite(table["scale"])
     card: Mapping[str, Any] = model.card
     return table.assign(
         date=as_of,
         finite_centre=_finite(table["centre"]),
-        finite_scale=scale.where(scale > 0),
+        varying_scale=table["scale"].where(table["upper_cut"] > table["lower_cut"]),
         k=table["segment_id"].nunique(),
         chosen_k=chosen_k,
         smallest_segment_share=min(card["segments"].values()),

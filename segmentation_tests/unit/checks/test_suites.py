@@ -295,6 +295,23 @@ def test_an_own_expectation_is_judged_like_the_others():
 
 
 @pytest.mark.parametrize(
+    ("arguments", "threshold"),
+    [
+        ({"column": "date", "min_value": date(2020, 1, 1), "max_value": date(2030, 1, 1)},
+         "date between 2020-01-01 and 2030-01-01"),
+        ({"column": "first_line_at", "min_value": "2020-01-01", "max_value": "2020-01-01"}, "first_line_at = 2020-01-01"),
+        ({"column": "revenue", "min_value": 1000, "strict_min": True, "mostly": 0.9},
+         "revenue at least 1000, strict_min True, mostly 0.9"),
+        ({"column": "revenue", "min_value": 0.1, "max_value": 0.1 + 1e-12}, "revenue = 0.1"),
+        ({"column": "revenue"}, "revenue without limits"),
+    ],
+)  # fmt: skip
+def test_what_an_own_expectation_asks_for_is_told_in_full(arguments, threshold):
+    own = suites(settings_with(expectations=[{**OWN, "arguments": arguments}]))["clean_transactions"][-1]
+    assert own.threshold == threshold
+
+
+@pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"stage": "clean_transaction"}, "there is no stage 'clean_transaction'; did you mean clean_transactions?"),

@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 
 from segmentation_pipeline.core import changes, naming, schema
+from segmentation_pipeline.settings.archetypes import NET_ZERO
 
 BEFORE, AFTER = date(2011, 5, 1), date(2011, 6, 1)
-NAMES = {0: naming.NET_ZERO, 1: "Best", 2: "Rest"}
+NAMES = {0: NET_ZERO, 1: "Best", 2: "Rest"}
 ACTIONS = {0: naming.NET_ZERO_ACTION, 1: "Thank them.", 2: "Wake them."}
 
 

@@ -5,12 +5,13 @@ from decimal import Decimal
 
 import pytest
 
-from segmentation_pipeline.core import migration, naming, schema
+from segmentation_pipeline.core import migration, schema
+from segmentation_pipeline.settings.archetypes import NET_ZERO
 
 BEFORE, AFTER = date(2011, 5, 1), date(2011, 6, 1)
 DAYS_BACK = (AFTER - BEFORE).days
 INACTIVE_DAYS = 90
-NAMES = {0: naming.NET_ZERO, 1: "Best", 2: "Rest", -1: migration.NEW, -2: migration.GONE}
+NAMES = {0: NET_ZERO, 1: "Best", 2: "Rest", -1: migration.NEW, -2: migration.GONE}
 
 
 @pytest.fixture(scope="module")

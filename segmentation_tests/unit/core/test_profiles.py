@@ -11,6 +11,7 @@ import pytest
 from segmentation_pipeline.core import migration, naming, profiles, schema
 from segmentation_pipeline.core.clustering.preprocessing import Scaling
 from segmentation_pipeline.core.clustering.scoring import RFM, Segment, SegmentationModel
+from segmentation_pipeline.settings.archetypes import NET_ZERO
 
 DAYS = [date(2011, 6, 1), date(2011, 6, 2)]
 EARLIER = date(2011, 5, 2)
@@ -28,7 +29,7 @@ MODEL = SegmentationModel(
     reference=(),
     card={},
 )
-NAMES = {0: naming.NET_ZERO, 1: "Best", 2: "Rest"}
+NAMES = {0: NET_ZERO, 1: "Best", 2: "Rest"}
 TOLD = ("GBP", 90)
 
 # From, to and how many customers; on the second day there is nothing to compare with.

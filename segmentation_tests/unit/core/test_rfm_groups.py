@@ -180,3 +180,13 @@ def test_without_scored_customers_there_are_eleven_empty_groups(cells, customers
     found = rfm_groups.summed(cells(customers[customers["rfm_group"].isna()]))
     assert found["rfm_group"].tolist() == list(ORDER)
     assert not found[["customers", "revenue", "customer_share", "revenue_share"]].to_numpy(dtype=float).any()
+
+
+def test_customers_are_counted_by_recency_and_frequency_as_pandas_counts_them(engine):
+    random = np.random.default_rng(5)
+    scores = {name: random.integers(1, 6, 400) for name in ("recency_score", "frequency_score")}
+    segments = pd.DataFrame({**scores, "rfm_group": np.where(random.random(400) < 0.1, None, "Lost")})
+    types = {**dict.fromkeys(scores, "int64"), "rfm_group": "string"}
+    found = engine.to_pandas(rfm_groups.by_scores(ibis.memtable(segments, schema=types)))
+    expected = segments.dropna().groupby(list(scores)).size().reset_index(name="customers")
+    pd.testing.assert_frame_equal(found, expected)

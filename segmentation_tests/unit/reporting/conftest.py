@@ -78,7 +78,7 @@ def exploration_frame(random: np.random.Generator, customers: int = 4_333) -> pd
                     for other in FEATURES
                     if other != feature
                 ]
-    rows += _outliers(measured, transformed) + _score_table(random)
+    rows += _outliers(measured, transformed)
     return pd.DataFrame(rows, columns=["measure", "feature", "scale", "item", "lower", "upper", "value"])
 
 
@@ -115,13 +115,10 @@ def _outliers(measured: dict[str, np.ndarray], transformed: dict[str, np.ndarray
     ]
 
 
-def _score_table(random: np.random.Generator) -> list[Row]:
-    return [
-        ("score_table", "rfm", "original", f"{recency}:{frequency}", np.nan, np.nan, float(random.integers(20, 400)))
-        for recency in SCORES
-        for frequency in SCORES
-        if (recency, frequency) != (1, 5)
-    ]
+def scores_frame(random: np.random.Generator) -> pd.DataFrame:
+    cells = [(recency, frequency) for recency in SCORES for frequency in SCORES if (recency, frequency) != (1, 5)]
+    frame = pd.DataFrame(cells, columns=["recency_score", "frequency_score"])
+    return frame.assign(customers=random.integers(20, 400, len(cells)))
 
 
 def diagnostics_frame(k: int) -> pd.DataFrame:
@@ -308,6 +305,7 @@ def report_data(
         ),
         rfm_groups=rfm_groups_frame(grid),
         rfm_grid=grid,
+        scores=scores_frame(random),
         score_cuts={
             "recency_days": (13.0, 33.4, 72.0, 180.0),
             "frequency": (1.0, 1.0, 3.0, 6.0),

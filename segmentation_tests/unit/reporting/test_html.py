@@ -216,9 +216,9 @@ def test_score_thresholds_say_which_values_get_which_score(page):
 
 def test_the_score_table_puts_the_best_recency_first_and_nobody_is_zero(report, page):
     rows = page.captioned("Customers by recency score and frequency score")
-    stated = report.exploration.query("measure == 'score_table'").set_index("item")["value"]
+    stated = report.scores.set_index(["recency_score", "frequency_score"])["customers"]
     assert [row[0] for row in rows] == [f"Recency {score}" for score in (5, 4, 3, 2, 1)]
-    assert rows[0][1:] == [f"{stated[f'5:{score}']:,.0f}" for score in range(1, 6)]
+    assert rows[0][1:] == [f"{stated[5, score]:,}" for score in range(1, 6)]
     assert rows[4][5] == "0"
 
 
@@ -244,6 +244,11 @@ def test_drift_is_that_of_the_last_day_with_the_level_as_a_word(page):
         ["Monetary", "0.050", "stable"],
     ]
     assert "from 0.10 the shift is worth watching (warn); from 0.25 it is large enough" in page.words
+
+
+def test_drift_of_another_day_is_not_told_as_todays(report, images):
+    earlier = report.drift[report.drift["date"] < report.drift["date"].max()]
+    assert "Drift on" not in Page(html.render(replace(report, drift=earlier), images)).words
 
 
 def test_the_model_card_shows_nested_values_as_words(page):

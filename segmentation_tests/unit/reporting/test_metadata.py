@@ -28,7 +28,7 @@ def test_an_image_holds_the_very_bytes():
 def test_a_preview_shows_the_first_rows_and_counts_them_all():
     frame = pd.DataFrame({"customer_id": [f"c{number}" for number in range(1_234)]})
     lines = rows_of(metadata.table_preview(frame, rows=3))
-    assert lines == ["| customer_id |", "| --- |", "| c0 |", "| c1 |", "| c2 |", "", "3 of 1,234 rows"]
+    assert lines == ["| customer\\_id |", "| --- |", "| c0 |", "| c1 |", "| c2 |", "", "3 of 1,234 rows"]
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_a_preview_shows_the_first_rows_and_counts_them_all():
         (date(2011, 12, 9), "2011-12-09"),
         (pd.Timestamp("2011-12-09"), "2011-12-09"),
         (pd.Timestamp("2011-12-09 10:30"), "2011-12-09 10:30:00"),
-        (["zero_unit_price", "duplicate_line"], "['zero_unit_price', 'duplicate_line']"),
+        (["zero_unit_price", "duplicate_line"], r"\['zero\_unit\_price', 'duplicate\_line'\]"),
     ],
 )
 def test_values_are_formatted_for_people(value, text):
@@ -65,6 +65,17 @@ def test_text_cannot_break_out_of_its_cell():
     lines = rows_of(metadata.table_preview(frame))
     assert lines[0] == "| a\\|b |"
     assert lines[2:5] == ["| x\\|y z |", "| &lt;script&gt; |", "| tick \\` \\\\ |"]
+
+
+def test_text_is_neither_a_picture_nor_a_link_nor_emphasis():
+    frame = pd.DataFrame(
+        {"text": ["![x](https://example.com/p.png)", "[Refund](https://example.com)", "*SALE* __ITEM__ ~~x~~"]}
+    )
+    assert rows_of(metadata.table_preview(frame))[2:5] == [
+        r"| \!\[x\](https://example.com/p.png) |",
+        r"| \[Refund\](https://example.com) |",
+        r"| \*SALE\* \_\_ITEM\_\_ \~\~x\~\~ |",
+    ]
 
 
 def test_an_empty_frame_is_a_header_and_no_rows():

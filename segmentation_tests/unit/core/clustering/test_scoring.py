@@ -18,6 +18,7 @@ from segmentation_pipeline.core.clustering.scoring import RFM, Segment, Segmenta
 from segmentation_pipeline.core.clustering.training import Choice, train
 from segmentation_pipeline.core.rfm_groups import GRID
 from segmentation_pipeline.settings import Model
+from segmentation_pipeline.settings.archetypes import NET_ZERO
 
 AS_OF = date(2011, 12, 9)
 
@@ -86,7 +87,7 @@ def test_every_segment_goes_by_its_name(scored, model):
 
 def test_customers_without_net_spend_are_net_zero_and_have_no_scores(scored, everyone):
     nothing = scored.loc[everyone["customer_id"][:10]]
-    assert set(nothing["segment"]) == {naming.NET_ZERO}
+    assert set(nothing["segment"]) == {NET_ZERO}
     assert set(nothing["segment_id"]) == {naming.NET_ZERO_ID}
     scores = ["recency_score", "frequency_score", "monetary_score", "rfm_score", "rfm_group"]
     assert nothing[scores].isna().all(axis=None)

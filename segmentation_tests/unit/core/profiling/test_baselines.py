@@ -227,3 +227,16 @@ def test_strays_on_a_closed_day_of_a_big_shop_are_neither_compared_nor_compared_
         rows=[40_000] * 2 + [300] * 2 + [40_000] * 2
     )
     assert np.isnan(last_of(strays_before, RATIO))  # three days are too few to compare with
+
+
+def test_a_night_compares_as_a_range_does_after_a_closure_as_long_as_what_it_is_compared_with():
+    closed = range(30, 45)
+    rows = [60 if number in closed else 40_000 for number in range(75)]
+    value = [9.0 if number in closed else 1.0 for number in range(75)]
+    profile = profile_of(days(75), value=value).assign(rows=rows)
+    together = baselines.compared(profile, profile, [RATIO], [], QUALITY)["ratio"]
+    for number in range(45, 75):
+        reached = profile.iloc[number - baselines.reach_back(QUALITY).days : number]
+        alone = baselines.compared(profile.iloc[[number]], reached, [RATIO], [], QUALITY)["ratio"].iloc[0]
+        np.testing.assert_equal(alone, together.iloc[number])
+        assert np.isnan(alone) or alone == 1

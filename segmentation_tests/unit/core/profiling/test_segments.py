@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from segmentation_pipeline.core import migration, schema
-from segmentation_pipeline.core.clustering.preprocessing import Scaling
+from segmentation_pipeline.core.clustering.preprocessing import Scaling, fit_scaling
 from segmentation_pipeline.core.clustering.scoring import Segment, SegmentationModel
 from segmentation_pipeline.core.profiling import segments
 
@@ -288,10 +288,15 @@ def test_a_choice_is_counted_and_one_against_a_veto_shows():
     assert {column.name for column in segments.DIAGNOSTICS_COLUMNS} | {"date"} == set(found.columns)
 
 
+def fitted_on(values: np.ndarray) -> Scaling:
+    (scaling,) = fit_scaling(pd.DataFrame({"recency_days": values}), ["recency_days"], 0.005)
+    return scaling
+
+
 @pytest.mark.parametrize("agreement", [0.85, None])
-def test_a_model_shows_coordinates_and_scales_that_are_no_numbers(agreement):
+def test_a_model_shows_centres_that_are_no_numbers_and_features_that_do_not_vary(agreement):
     model = SegmentationModel(
-        scalings=(Scaling("recency_days", 0.0, 300.0, 4.0, 0.0), Scaling("monetary", 5.0, 9_000.0, 6.0, 1.2)),
+        scalings=(fitted_on(np.zeros(1_000)), Scaling("monetary", 5.0, 9_000.0, 6.0, 1.2)),
         segments=(
             Segment(1, "Best", "#111111", "keep", (0.0, np.nan)),
             Segment(2, "Rest", "#222222", "grow", (-np.inf, 0.5)),
@@ -305,7 +310,7 @@ def test_a_model_shows_coordinates_and_scales_that_are_no_numbers(agreement):
     )
     found = segments.with_quality(model, DAYS[0], chosen_k=3, agreement=agreement)
     assert found["finite_centre"].isna().tolist() == [False, True, True, False]
-    assert found["finite_scale"].isna().tolist() == [True, False, True, False]
+    assert found["varying_scale"].isna().tolist() == [True, False, True, False]
     assert found[
         ["k", "chosen_k", "smallest_segment_share", "silhouette", "stability"]
     ].drop_duplicates().to_numpy().tolist() == [[2, 3, 0.3, 0.4, 0.8]]
