@@ -229,15 +229,13 @@ def _execute(
     from segmentation_pipeline import instance
 
     home = instance.prepare()
-    import dagster as dg
-
     from segmentation_pipeline.build import build_definitions
     from segmentation_pipeline.checks.gate import GateClosed
     from segmentation_pipeline.planning import quality_run
     from segmentation_pipeline.running import execute
 
     definitions = build_definitions(settings, resources)
-    with dg.DagsterInstance.from_config(str(home)) as opened:
+    with instance.opened(home) as opened:
         try:
             return execute(definitions, opened, runs, day, verbose).seconds
         except GateClosed as closed:
@@ -254,12 +252,10 @@ def _forget(settings: Settings, resources: dict[str, Any], digest: str) -> Any:
     from segmentation_pipeline import instance
 
     home = instance.prepare()
-    import dagster as dg
-
     from segmentation_pipeline import running
     from segmentation_pipeline.build import build_definitions
 
-    with dg.DagsterInstance.from_config(str(home)) as opened:
+    with instance.opened(home) as opened:
         return running.forget(build_definitions(settings, resources), opened, digest)
 
 
@@ -287,6 +283,12 @@ def _errors_in_plain_words() -> Iterator[None]:
     except PipelineError as problem:
         typer.secho("Error: ", fg="red", bold=True, nl=False, err=True)
         typer.echo(str(problem), err=True)
+        raise typer.Exit(1) from problem
+    except OSError as problem:
+        if problem.filename is None:  # of no file: it says nothing to whoever typed the command
+            raise
+        typer.secho("Error: ", fg="red", bold=True, nl=False, err=True)
+        typer.echo(f"{problem.filename}: {problem.strerror}. Look at what is there, and run again.", err=True)
         raise typer.Exit(1) from problem
 
 

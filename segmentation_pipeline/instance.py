@@ -1,10 +1,16 @@
 """The Dagster instance: where runs are recorded, for the command line and the UI alike.
 
-Belongs here: finding or making the instance's folder. Does not: running anything (running.py).
+Belongs here: finding, making and opening it. Does not: running anything (running.py).
 """
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from segmentation_pipeline.errors import PipelineError
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
 
 INSTANCE_VARIABLE = "DAGSTER_HOME"
 BATCH_VARIABLE = "DAGSTER_EVENT_BATCH_SIZE"
@@ -41,6 +47,10 @@ event_log_storage:
 """
 
 
+class InstanceClosed(PipelineError):
+    """The Dagster instance cannot be opened; the message says which, and why."""
+
+
 def prepare() -> Path:
     """Make sure that there is an instance folder with a dagster.yaml, name it in the environment, and return it.
 
@@ -56,3 +66,21 @@ def prepare() -> Path:
     os.environ[INSTANCE_VARIABLE] = str(home)
     os.environ.setdefault(BATCH_VARIABLE, EVENTS_PER_BATCH)
     return home
+
+
+def opened(home: Path) -> "DagsterInstance":
+    """The instance of a folder, to be closed by whoever asks for it.
+
+    Raises:
+        InstanceClosed: It cannot be opened; the message says where it is, and why.
+    """
+    import dagster as dg
+
+    try:
+        return dg.DagsterInstance.from_config(str(home))
+    except Exception as problem:
+        told = str(problem).strip().split("\n")[0]
+        raise InstanceClosed(
+            f"The Dagster instance of {home} cannot be opened ({type(problem).__name__}: {told}). Look at its dagster.yaml, "
+            "and whether the database that it names answers."
+        ) from problem

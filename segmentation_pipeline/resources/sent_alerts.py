@@ -3,15 +3,17 @@
 Belongs here: the marks, and one sender at a time. Does not: what is sent (core/alerting.py), sending (webhook.py).
 
     <lake>/.alerts/<id>      an empty file for each alert that was delivered, as old as the delivery
+    <lake>/.alerts/.began    an empty file, as old as the first look for any
     <lake>/.alerts/.lock     held by whoever sends
 
 The marks are in the lake and not in Dagster's cursor: a restart, a reset cursor or a new instance sends nothing again.
 """
 
 import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from upath import UPath
@@ -47,6 +49,15 @@ class SentAlerts:
             except BlockingIOError as problem:
                 raise AlreadySending(f"Another process sends alerts of {self._root.parent} right now.") from problem
             yield
+
+    def began(self, now: datetime) -> datetime:
+        """When alerts of this lake were first looked for: now, if that was never before."""
+        mark = self._root / ".began"
+        if not mark.exists():
+            self._root.mkdir(parents=True, exist_ok=True)
+            mark.touch()
+            os.utime(mark, (now.timestamp(), now.timestamp()))
+        return datetime.fromtimestamp(mark.stat().st_mtime, UTC)
 
     def has(self, alert: str) -> bool:
         """Whether an alert, by its id, was delivered."""

@@ -56,10 +56,10 @@ def alert_sensor(settings: Settings, webhook: Webhook, clock: Clock = lambda: da
         description="Sends failed gates, failed runs, stale segments and held-back models to the webhook, once each.",
     )
     def look(context: dg.SensorEvaluationContext, lake: dg.ResourceParam[Lake]) -> dg.SensorResult:
-        webhook.require()
         now = clock()
-        since = _since(context.cursor, now)
         sent = SentAlerts(lake.root / ".alerts")
+        since = _since(context.cursor, sent.began(now), now)
+        webhook.require()
         try:
             with sent.alone():
                 found, looked_until = _found(context, settings, lake, since, now)
@@ -74,18 +74,17 @@ def alert_sensor(settings: Settings, webhook: Webhook, clock: Clock = lambda: da
     return look
 
 
-def _since(cursor: str | None, now: datetime) -> datetime:
-    if cursor is None:
-        return now - FIRST_LOOK_BACK
-    return max(datetime.fromisoformat(cursor) - OVERLAP, now - FARTHEST_LOOK_BACK)
+def _since(cursor: str | None, began: datetime, now: datetime) -> datetime:
+    """From where to look: until something was sent, from a day before the first look, however often that was in vain."""
+    looked_until = min(began, now) - FIRST_LOOK_BACK if cursor is None else datetime.fromisoformat(cursor) - OVERLAP
+    return max(looked_until, now - FARTHEST_LOOK_BACK)
 
 
 def _found(
     context: dg.SensorEvaluationContext, settings: Settings, lake: Lake, since: datetime, now: datetime
 ) -> tuple[list[Alert], datetime]:
     """Everything since a moment, oldest first, and until when nothing is left to be decided."""
-    location = context.code_location_origin.location_name if context.code_location_origin else None
-    ours = run_records.Ours(location, context.repository_name, str(lake.root))
+    ours = run_records.ours(context, str(lake.root))
     failed = run_records.failed_runs(context.instance, ours, since, now)
     found = [alert for run in failed.final for alert in alerting.of_failed_run(run)]
     found += [alerting.of_kept_model(model) for model in run_records.kept_models(context.instance, ours, since)]

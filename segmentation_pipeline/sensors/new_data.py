@@ -85,10 +85,11 @@ def new_data(settings: Settings, now: Callable[[], datetime] = lambda: datetime.
         lake: dg.ResourceParam[Lake],
     ) -> dg.SensorResult | dg.SkipReason:
         from segmentation_pipeline import catching_up
+        from segmentation_pipeline.sensors import run_records
 
-        under_way = context.instance.get_runs(
-            dg.RunsFilter(tags={"dagster/sensor_name": NAME}, statuses=UNFINISHED), limit=1
-        )
+        ours = run_records.ours(context, str(lake.root))
+        requested = dg.RunsFilter(tags={"dagster/sensor_name": NAME}, statuses=UNFINISHED)
+        under_way = [run for run in context.instance.get_runs(requested) if ours.has(run)]
         if under_way:
             return dg.SkipReason(f"Run {under_way[0].run_id} is under way; what comes after it is looked for then.")
         last = now().astimezone(settings.zone).date() - timedelta(days=1)

@@ -53,6 +53,12 @@ class Ours:
         return (origin.code_location_origin.location_name, origin.repository_name) == (self.location, self.repository)
 
 
+def ours(context: dg.SensorEvaluationContext, lake: str) -> Ours:
+    """The runs of the shop that a sensor looks for."""
+    location = context.code_location_origin.location_name if context.code_location_origin else None
+    return Ours(location, context.repository_name, lake)
+
+
 @dataclass(frozen=True)
 class Failed:
     """The failed runs of a stretch of time.

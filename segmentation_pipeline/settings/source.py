@@ -79,7 +79,8 @@ class Files(AnySource):
     )
     removed_files: Literal["keep", "drop"] = Field(
         "keep",
-        description="Whether the rows of a file that is no longer there still count. `drop` computes its days again without it.",
+        description="Whether the rows of a file that is no longer there still count, as long as `path` stays as it is. `drop` "
+        "computes its days again without it.",
     )
 
     @field_validator("path")

@@ -322,6 +322,21 @@ def test_a_variable_that_is_not_set_fails_even_a_tick_without_alerts(shop, monke
         Shop(shop.settings, empty).tick()
 
 
+def test_a_webhook_that_was_gone_from_the_first_look_on_gets_everything_days_later(shop, receiver, monkeypatch):
+    gone = Receiver()
+    gone.close()
+    with monkeypatch.context() as environment:
+        environment.setenv(VARIABLE, f"http://127.0.0.1:{gone.port}/services/{TOKEN}")
+        for days in (0, 2):
+            with pytest.raises(NotDelivered):
+                shop.tick(now=datetime.now(UTC) + timedelta(days=days))
+        environment.delenv(VARIABLE)
+        with pytest.raises(PipelineError, match=VARIABLE):
+            shop.tick(now=datetime.now(UTC) + timedelta(days=3))
+    shop.tick(now=datetime.now(UTC) + timedelta(days=4))
+    assert receiver.kinds == EVERYTHING
+
+
 def test_segments_that_did_not_come_are_reported_once_for_each_day_of_a_live_feed(shop, receiver):
     with dg.DagsterInstance.ephemeral() as empty:
         live = Shop(shop.settings.model_copy(update={"end_date": None}), empty)

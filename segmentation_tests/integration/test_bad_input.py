@@ -401,3 +401,20 @@ def test_a_damaged_partition_fails_the_run_in_plain_words_and_keeps_the_report(t
     assert "The run " in message
     assert "--verbose shows it here" in message
     assert page.read_bytes() == drawn
+
+
+def test_a_file_where_the_lake_is_to_be_is_named(tmp_path):
+    write_csv(tmp_path / "landing" / "sales.csv", sales(30))
+    (tmp_path / "taken").write_text("")
+    config = configure(tmp_path, lake=str(tmp_path / "taken" / "lake"))
+    assert "taken" in refused(segmentation("run", config))
+
+
+@pytest.mark.parametrize("content", ["telemetry: [", "event_log_storage: {module: nowhere, class: Nothing}"])
+def test_an_instance_that_cannot_be_opened_is_named(tmp_path, content):
+    write_csv(tmp_path / "landing" / "sales.csv", sales(30))
+    (tmp_path / "dagster").mkdir(exist_ok=True)
+    (tmp_path / "dagster" / "dagster.yaml").write_text(content)
+    message = refused(segmentation("run", configure(tmp_path)))
+    assert f"The Dagster instance of {tmp_path / 'dagster'} cannot be opened" in message
+    assert "Look at its dagster.yaml" in message

@@ -305,7 +305,7 @@ def test_a_day_that_is_lost_is_not_computed_again_because_its_neighbours_are(tmp
         folder = tmp_path / "lake" / asset / f"date={fourth}"
         folder.mkdir(parents=True)
         (folder / "part-0.parquet").touch()
-        (folder / "partition.jsonl").write_text(f'{{"inputs": "{expected[asset][fourth]}"}}\n')
+        (folder / "partition.jsonl").write_text(f'{{"inputs": "{expected[asset][fourth]}"}}')
     runs = plan(load(configure(tmp_path)), resources["freshness"], resources["models"], end)
     stretches = [(run.first_day, run.last_day) for run in runs if "raw_transactions" in run.assets]
     assert stretches == [(date(2025, 3, 1), date(2025, 3, 3)), (end, end)]

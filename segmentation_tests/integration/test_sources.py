@@ -14,6 +14,7 @@ import pytest
 from upath import UPath
 
 from segmentation_pipeline.core import cleaning
+from segmentation_pipeline.core.forgetting import Forgotten
 from segmentation_pipeline.resources.engines.duckdb import DuckDBEngine
 from segmentation_pipeline.resources.sources.files import FileSource
 from segmentation_pipeline.resources.sources.headers import SourceError
@@ -372,15 +373,35 @@ def test_the_digest_of_a_day_changes_with_the_files_that_hold_it_and_only_with_t
     assert opened(tmp_path, {"decimal": ","}).digest(fourth) != before[0]
 
 
-def test_an_index_that_is_damaged_or_of_another_version_is_made_again(tmp_path):
+def test_an_index_of_another_version_is_made_again_and_a_damaged_one_is_told(tmp_path):
     two_days(tmp_path)
     before = opened(tmp_path).files()
     index = tmp_path / "lake" / ".sources" / "index.parquet"
     for content in (b"", b"\0" * 100):
         index.write_bytes(content)
-        assert opened(tmp_path).files() == before
+        with pytest.raises(SourceError, match=r"index\.parquet: the index of the source is damaged.*or remove it"):
+            opened(tmp_path).files()
+    index.unlink()
+    assert opened(tmp_path).files() == before
     pq.write_table(pa.table({"path": ["04.csv"], "other": [1]}), index)
     assert opened(tmp_path).files() == before
+
+
+def test_what_a_killed_process_left_half_converted_is_forgotten_with_a_customer_and_removed_after_a_day(tmp_path):
+    landing = two_days(tmp_path)
+    source = opened(tmp_path)
+    source.files()
+    workspace = tmp_path / "lake" / ".sources"
+    (copy, *_others) = workspace.glob("*-*.parquet")
+    left = [copy.with_suffix(f".{number}.staged") for number in range(2)]
+    for file in left:
+        file.write_bytes(b"half, with everybody's names")
+    os.utime(left[0], (0, 0))
+    write_csv(landing / "07.csv", [("I5", *SALE[1:4], "2025-03-07 09:00:00", *SALE[5:])])
+    opened(tmp_path).files()
+    assert [file.exists() for file in left] == [False, True]
+    source.forget(Forgotten("salt", ()))
+    assert not left[1].exists()
 
 
 def test_converted_files_that_nobody_needs_are_removed_after_a_day(tmp_path):

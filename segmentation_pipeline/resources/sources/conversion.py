@@ -23,6 +23,8 @@ from segmentation_pipeline.settings import Files
 # Converted files that the index no longer names may still be read by a run that began before it changed.
 KEPT_SECONDS = 24 * 3600
 COPIES = "*-*.parquet"
+# What a process that was killed left of one.
+UNFINISHED_COPIES = "*-*.staged"
 
 Converter = Callable[[Path, Files], Iterator[pa.RecordBatch]]
 
@@ -84,8 +86,8 @@ def check_parquet(path: Path, how: Files) -> None:
 
 
 def forget(folder: Path, needed: Collection[Path]) -> None:
-    """Remove converted files that are no longer needed, once no run can be reading them any more."""
-    for file in folder.glob(COPIES):
+    """Remove converted files that are no longer needed, once no run can be reading them any more, or writing them."""
+    for file in (*folder.glob(COPIES), *folder.glob(UNFINISHED_COPIES)):
         if file not in needed and file.stat().st_mtime < time.time() - KEPT_SECONDS:
             file.unlink(missing_ok=True)
 

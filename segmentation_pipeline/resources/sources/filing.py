@@ -27,7 +27,7 @@ from segmentation_pipeline.core import dating, schema
 from segmentation_pipeline.core.forgetting import Forgotten
 from segmentation_pipeline.resources.engines.engine import FILE_COLUMN, ROW_COLUMN, Engine, UnreadableFile
 from segmentation_pipeline.resources.forgotten import Tombstones
-from segmentation_pipeline.resources.sources.conversion import COPIES
+from segmentation_pipeline.resources.sources.conversion import COPIES, UNFINISHED_COPIES
 from segmentation_pipeline.resources.sources.copies import UNFINISHED, Copies
 from segmentation_pipeline.resources.sources.headers import SourceError, positions
 from segmentation_pipeline.resources.sources.index import SourceFile
@@ -96,7 +96,7 @@ class Filing:
 
     def forget(self, folder: Path, forgotten: Forgotten) -> dict[Path, int]:
         """Take customers out of every copy in a folder; returns the copies that named them, with how many rows did."""
-        for left in folder.glob(f"*{UNFINISHED}"):
+        for left in (*folder.glob(f"*{UNFINISHED}"), *folder.glob(UNFINISHED_COPIES)):
             left.unlink()
         naming = self._copies.naming(sorted(folder.glob(COPIES)), forgotten)
         for file in naming:

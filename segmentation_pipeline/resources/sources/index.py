@@ -13,6 +13,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from segmentation_pipeline.resources.sources.headers import SourceError
+
 _TYPES = {str: pa.string(), int: pa.int64(), bool: pa.bool_(), date: pa.date32(), date | None: pa.date32()}
 
 
@@ -92,12 +94,21 @@ class Index:
         self._file = file
 
     def load(self) -> dict[str, SourceFile]:
-        """Entries by path. Of an index that cannot be read, or is another version's, nothing is known: it is made again."""
+        """Entries by path; none where there is no index yet, or it is another version's: it is made again.
+
+        Raises:
+            SourceError: It is damaged. What it alone knows is which files that are gone still count.
+        """
         try:
             rows = pq.read_table(self._file).to_pylist()
             return {row["path"]: SourceFile(**row) for row in rows}
-        except (OSError, pa.ArrowInvalid, TypeError, KeyError):
+        except (FileNotFoundError, TypeError, KeyError):
             return {}
+        except (OSError, pa.ArrowInvalid) as problem:
+            raise SourceError(
+                f"{self._file}: the index of the source is damaged ({problem}). Put a copy of it back, or remove it: it is "
+                "made again from the files that are there, and rows of files that are gone do not count any more."
+            ) from problem
 
     def save(self, entries: Sequence[SourceFile]) -> None:
         """Replace the index."""
