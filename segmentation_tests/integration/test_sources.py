@@ -419,6 +419,26 @@ def test_converted_files_that_nobody_needs_are_removed_after_a_day(tmp_path):
     assert len(list(workspace.glob("*-*.parquet"))) == 4
 
 
+def test_a_run_keeps_the_copy_it_began_with_however_old_that_is_and_finds_the_new_one_if_it_is_gone(tmp_path):
+    landing = two_days(tmp_path)
+    running = opened(tmp_path)
+    days = [date(2025, 3, 4)]
+    before = running.rows(days)
+    held = len(running.engine.to_pandas(before))
+    workspace = tmp_path / "lake" / ".sources"
+    for copy in workspace.glob("*-*.parquet"):
+        os.utime(copy, (0, 0))
+    (file,) = [each for each in landing.iterdir() if each.name.startswith("04")]
+    with file.open("a") as more:
+        more.write(file.read_text().splitlines()[-1] + "\n")
+    old = set(workspace.glob("*-*.parquet"))
+    opened(tmp_path).files()
+    assert len(running.engine.to_pandas(before)) == held
+    for copy in old:
+        copy.unlink()
+    assert len(running.engine.to_pandas(running.rows(days))) == held + 1
+
+
 def test_a_file_that_vanishes_before_it_is_read_is_named(tmp_path):
     landing = tmp_path / "landing"
     write_parquet(landing / "04.parquet", {name: [value] for name, value in zip(HEADER, SALE, strict=True)})

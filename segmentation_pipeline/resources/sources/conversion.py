@@ -6,6 +6,7 @@ Does not: separators, encodings and broken lines (delimited.py), sheets (workboo
 rules (core/cleaning.py).
 """
 
+import os
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterator
@@ -85,8 +86,17 @@ def check_parquet(path: Path, how: Files) -> None:
         raise SourceError(f"{path}: has a column {ROW_COLUMN}, which the engine keeps for itself. Rename it.")
 
 
-def forget(folder: Path, needed: Collection[Path]) -> None:
-    """Remove converted files that are no longer needed, once no run can be reading them any more, or writing them."""
+def forget(folder: Path, needed: Collection[Path], needed_before: Collection[Path]) -> None:
+    """Remove converted files that are no longer needed, once no run can be reading them any more, or writing them.
+
+    Args:
+        folder: Where they are.
+        needed: Those that are.
+        needed_before: Those that were until now: a run may have begun with them just before.
+    """
+    for file in needed_before:
+        if file.parent == folder and file not in needed and file.exists():
+            os.utime(file)
     for file in (*folder.glob(COPIES), *folder.glob(UNFINISHED_COPIES)):
         if file not in needed and file.stat().st_mtime < time.time() - KEPT_SECONDS:
             file.unlink(missing_ok=True)

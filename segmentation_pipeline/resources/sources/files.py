@@ -95,7 +95,10 @@ class FileSource:
         self._files = sorted(found, key=lambda file: file.path)
         if {file.path: file for file in self._files} != stored:
             self._index.save(self._files)
-            forget(self._workspace, {self._parquet(file.path, file.sha256) for file in self._files})
+            now_needed, before = (
+                {self._parquet(file.path, file.sha256) for file in files} for files in (self._files, stored.values())
+            )
+            forget(self._workspace, now_needed, before)
         return self._files
 
     def digest(self, day: date) -> str:
@@ -113,13 +116,14 @@ class FileSource:
     def rows(self, days: Sequence[date]) -> ir.Table:
         """Raw rows of a range of days as `schema.RAW_TRANSACTIONS`, reading only files that hold one of them.
 
-        A file that is other than it was indexed is looked at again first.
+        A file that is other than it was indexed, or whose converted copy is gone, is looked at again first.
 
         Raises:
             SourceError: A file that was there when it was indexed is gone.
             TransientFault: A file is being overwritten.
         """
-        if self._changed(self._holding(days)):
+        holding = self._holding(days)
+        if self._changed(holding) or any(self._is_lost(file) and (self.root / file.path).exists() for file in holding):
             self.refresh()
         files = self._holding(days)
         lost = [file for file in files if self._is_lost(file)]

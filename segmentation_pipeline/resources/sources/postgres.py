@@ -91,7 +91,8 @@ class PostgresSource:
         self._files = self._filed([*kept, *self._counted(entries, stored)])
         if {file.path: file for file in self._files} != loaded:
             self._index.save(self._files)
-            forget(self._workspace, {self._parquet(file) for file in self._files})
+            now_needed, before = ({self._parquet(file) for file in files} for files in (self._files, loaded.values()))
+            forget(self._workspace, now_needed, before)
         return self._files
 
     def digest(self, day: date) -> str:
