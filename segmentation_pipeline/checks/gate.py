@@ -179,16 +179,18 @@ class Gate:
     ) -> tuple[dict[str, Staged], dict[str, dict[date, str]]]:
         """Write the days, a stretch at a time; the files are there until the stack closes.
 
-        What each day is made from is told before its rows are read: a source that changes meanwhile leaves a day that
-        counts as out of date, and never one that counts as made from rows it has not.
+        What each day is made from is told before its rows are read, of a source for each stretch: one that changes meanwhile
+        leaves a day that counts as out of date, and never one that counts as made from rows it has not.
         """
         parts: dict[str, list[Staged]] = {layout.asset: [] for layout in stage.writes}
-        made_from: dict[str, dict[date, str]] = {asset: {} for asset in parts}
+        told = days if recipe.inputs else ()  # nobody else writes to the lake meanwhile
+        made_from = {asset: self._freshness.made_from(asset, told) for asset in parts}
         earlier = [asset for asset in recipe.inputs if asset not in recipe.same_day]
         for stretch in self._stretches.of_inputs(days, recipe.same_day, earlier):
             with recipe.make(stretch, self._read(recipe, days, stretch)) as made:
-                for asset, told in made_from.items():
-                    told.update(self._freshness.made_from(asset, stretch))
+                if not recipe.inputs:
+                    for asset, digests in made_from.items():
+                        digests.update(self._freshness.made_from(asset, stretch))
                 for layout in stage.writes:
                     written = self._lake.staged(layout, made[layout.asset], stretch)
                     parts[layout.asset].append(stack.enter_context(written))

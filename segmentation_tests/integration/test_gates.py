@@ -339,6 +339,19 @@ def test_a_day_that_is_delivered_again_while_a_range_is_made_counts_as_out_of_da
     assert later.resources["freshness"].touched(DAYS) == []
 
 
+def test_a_day_whose_file_was_tidied_away_since_it_was_ingested_is_done_again_from_the_lake(shop):
+    assert shop.night(BAD, CLEANED).success
+    file = shop.lake.file("raw_transactions", BAD)
+    before = file.read_bytes()
+    (delivered,) = Path(shop.settings.source.path).parent.glob(f"*{BAD}*")
+    delivered.unlink()
+    later = shop.delivered_again()
+    assert later.night(BAD, CLEANED).success
+    assert file.read_bytes() == before
+    assert later.resources["freshness"].touched(DAYS) == sorted(set(DAYS) - {BAD})
+    assert not later.range(["raw_transactions"], BAD, BAD + timedelta(days=1)).success  # a range is told what it lacks
+
+
 def test_a_table_without_rows_that_must_have_some_is_held_back(shop):
     own = {
         "stage": "feature_exploration",
