@@ -284,11 +284,10 @@ def _errors_in_plain_words() -> Iterator[None]:
         typer.secho("Error: ", fg="red", bold=True, nl=False, err=True)
         typer.echo(str(problem), err=True)
         raise typer.Exit(1) from problem
-    except OSError as problem:
-        if problem.filename is None:  # of no file: it says nothing to whoever typed the command
-            raise
+    except OSError as problem:  # such as a full disk, or a file where a folder is to be
+        where = f"{problem.filename}: " if problem.filename else ""
         typer.secho("Error: ", fg="red", bold=True, nl=False, err=True)
-        typer.echo(f"{problem.filename}: {problem.strerror}. Look at what is there, and run again.", err=True)
+        typer.echo(f"{where}{problem.strerror or problem}. Mend that, and run again.", err=True)
         raise typer.Exit(1) from problem
 
 
