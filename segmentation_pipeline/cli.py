@@ -284,6 +284,8 @@ def _errors_in_plain_words() -> Iterator[None]:
         typer.secho("Error: ", fg="red", bold=True, nl=False, err=True)
         typer.echo(str(problem), err=True)
         raise typer.Exit(1) from problem
+    except BrokenPipeError:  # whoever reads the output has seen enough
+        raise
     except OSError as problem:  # such as a full disk, or a file where a folder is to be
         where = f"{problem.filename}: " if problem.filename else ""
         typer.secho("Error: ", fg="red", bold=True, nl=False, err=True)

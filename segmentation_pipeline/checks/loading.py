@@ -34,5 +34,8 @@ def _defer(name: str) -> None:
     spec = find_spec(name)
     assert spec and spec.loader, f"{name} is not installed"
     spec.loader = LazyLoader(spec.loader)
-    sys.modules[name] = module_from_spec(spec)
-    spec.loader.exec_module(sys.modules[name])
+    module = module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    package, _dot, own_name = name.rpartition(".")
+    setattr(sys.modules[package], own_name, module)  # to import it from there would load it

@@ -218,7 +218,7 @@ class Lake:
         return {day: json.loads(note[1]) for day, note in notes.items() if len(note) > 1}
 
     def _note(self, asset: str, day: date) -> list[str]:
-        """The lines of a note; none where it is not there, or not whole, as a machine that lost its power may leave it."""
+        """The lines of a note; none where it is not there, or ends amid a line, as a machine that lost its power may leave it."""
         try:
             with open(f"{self.root}/{self._place(asset, day, NOTE)}", encoding="utf-8") as note:  # noqa: PTH123, see above
                 found = note.read()

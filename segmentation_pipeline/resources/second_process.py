@@ -114,7 +114,8 @@ class SecondProcess:
         if self._is_over:
             raise ProcessEnded("The process that works beside the run was ended, as the run itself ends.")
         if self._process is None or self._process.poll() is not None:
-            command = [sys.executable, "-P", "-c", PROGRAM.format(path=sys.path, module=__name__)]
+            found = [place for place in sys.path if isinstance(place, str)]  # as Python itself passes over others
+            command = [sys.executable, "-P", "-c", PROGRAM.format(path=found, module=__name__)]
             self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         return self._process
 

@@ -166,7 +166,8 @@ def test_one_that_was_ended_does_not_start_again():
 
 def test_it_finds_what_its_parent_finds_and_nothing_of_the_folder_one_is_in(tmp_path):
     (tmp_path / "queue.py").write_text("raise RuntimeError('of the folder')")
-    program = f"import sys; sys.path[:] = {[path for path in sys.path if path]!r};" + PREAMBLE
+    found = [path for path in sys.path if path]
+    program = f"import sys, pathlib; sys.path[:] = [*{found!r}, pathlib.Path('elsewhere')];" + PREAMBLE
     done = subprocess.run(
         [sys.executable, "-P", "-c", program + "print(second.call(os.getpid) > 0)"],
         cwd=tmp_path,

@@ -99,7 +99,7 @@ RAW_SHARES = Shares(
     ),
     rows="rows",
 )
-CLEAN_SHARES = Shares(("quarantined_share", "return_share"), rows="raw_rows")
+CLEAN_SHARES = Shares(("quarantined_share", "return_share"), rows="judged_rows")
 RETURNS_SHARES = Shares(("unmatched_share",), rows="returns")
 
 

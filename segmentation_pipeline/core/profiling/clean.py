@@ -98,7 +98,8 @@ QUARANTINED_KEYS = (
 DERIVED = (
     Column("placed_rows", "int64", "Accepted and quarantined rows"),
     Column("placed_amount", "decimal(38, 4)", "Money of the accepted and the quarantined rows"),
-    Column("quarantined_share", "float64", "Share of the source's rows that are quarantined, but for `left_out_rows`"),
+    Column("judged_rows", "int64", "Rows of the source, but for `left_out_rows`"),
+    Column("quarantined_share", "float64", "Share of `judged_rows` that is quarantined"),
     Column("repeated_keys", "int64", "Rows, accepted or quarantined, whose file and row number another one of these has"),
 )  # fmt: skip
 
@@ -138,6 +139,7 @@ def measured(
     return profile.mutate(
         placed_rows=_.accepted_rows + _.quarantined_rows,
         placed_amount=(_.revenue + _.quarantined_amount).cast("decimal(38, 4)"),
+        judged_rows=_.raw_rows - _.left_out_rows,
         quarantined_share=(_.quarantined_rows - _.left_out_rows) / (_.raw_rows - _.left_out_rows).nullif(0),
         repeated_keys=_.repeated_accepted_keys + _.repeated_quarantined_keys,
     )

@@ -40,8 +40,7 @@ if TYPE_CHECKING:
 # An expression for each day is planned for so many days at once: jobs are few, and plans stay small.
 DAYS_AT_ONCE = 16
 DAY = "__day"
-# How the names of Spark's errors begin that are about a file it cannot read.
-# How Spark tells it, as an error of its own or within one of Java.
+# How Spark tells of a file that it cannot read, as an error of its own or within one of Java.
 FILE_TROUBLE = re.compile(
     r"\[(FAILED_READ_FILE|CANNOT_READ_FILE_FOOTER|PARQUET|UNABLE_TO_INFER_SCHEMA|PATH_NOT_FOUND)[A-Z_.]*\][^\n]*"
 )

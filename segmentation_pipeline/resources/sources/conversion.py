@@ -10,6 +10,7 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -95,11 +96,13 @@ def forget(folder: Path, needed: Collection[Path], needed_before: Collection[Pat
         needed_before: Those that were until now: a run may have begun with them just before.
     """
     for file in needed_before:
-        if file.parent == folder and file not in needed and file.exists():
-            os.utime(file)
+        if file.parent == folder and file not in needed:
+            with suppress(FileNotFoundError):  # gone meanwhile, as whoever looks at the source comes here
+                os.utime(file)
     for file in (*folder.glob(COPIES), *folder.glob(UNFINISHED_COPIES)):
-        if file not in needed and file.stat().st_mtime < time.time() - KEPT_SECONDS:
-            file.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            if file not in needed and file.stat().st_mtime < time.time() - KEPT_SECONDS:
+                file.unlink()
 
 
 def _layout(columns: Collection[str]) -> pa.Schema:

@@ -97,7 +97,7 @@ class Filing:
     def forget(self, folder: Path, forgotten: Forgotten) -> dict[Path, int]:
         """Take customers out of every copy in a folder; returns the copies that named them, with how many rows did."""
         for left in (*folder.glob(f"*{UNFINISHED}"), *folder.glob(UNFINISHED_COPIES)):
-            left.unlink()
+            left.unlink(missing_ok=True)
         naming = self._copies.naming(sorted(folder.glob(COPIES)), forgotten)
         for file in naming:
             self._copies.rewrite(file, forgotten)

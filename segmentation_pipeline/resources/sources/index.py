@@ -105,6 +105,8 @@ class Index:
         except (FileNotFoundError, TypeError, KeyError):
             return {}
         except (OSError, pa.ArrowInvalid) as problem:
+            if isinstance(problem, OSError) and problem.errno is not None:  # it may be read another time
+                raise
             raise SourceError(
                 f"{self._file}: the index of the source is damaged ({problem}). Put a copy of it back, or remove it: it is "
                 "made again from the files that are there, and rows of files that are gone do not count any more."

@@ -50,13 +50,15 @@ def test_a_process_that_ended_is_told_with_the_stage_that_was_not_judged():
     assert isinstance(problem.value, PipelineError)  # so that a run tells it instead of what led to it
 
 
-def test_it_loads_great_expectations_without_the_engines_that_are_installed():
+def test_it_loads_great_expectations_without_the_engines_that_are_installed_and_statistics_when_they_are_used():
     program = (
         "import sys; from importlib.util import find_spec; engines = ('pyspark', 'sqlalchemy'); "
         "assert all(map(find_spec, engines)); "
         "from segmentation_pipeline.checks.loading import load_great_expectations as load; load(); "
         "loaded = [name for name, module in sys.modules.items() if module]; "
-        "print('great_expectations' in loaded, any(name.startswith(engines) for name in loaded))"
+        "print('great_expectations' in loaded, any(name.startswith(engines) for name in loaded));"
+        "from scipy import stats; unused = 'scipy.stats._stats_py' not in sys.modules;"
+        "print(unused, stats.norm.cdf(0) == 0.5, 'scipy.stats._stats_py' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "True False"
+    assert done.stdout.splitlines()[-2:] == ["True False", "True True True"]
