@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -221,6 +221,9 @@ class Flaky:
         self._source = source
         self._faults = faults
         self.asked = 0
+
+    def lost_days(self) -> Collection[date]:
+        return self._source.lost_days()
 
     def rows(self, days: Sequence[date]) -> ir.Table:
         self.asked += 1
