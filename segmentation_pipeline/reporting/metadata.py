@@ -6,6 +6,7 @@ frame.
 """
 
 import base64
+import re
 from collections.abc import Iterable
 from datetime import date, datetime
 from decimal import Decimal
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 
 # What Markdown would take for its own: a product's name may not load a picture, nor pose as a link.
 _ESCAPES = str.maketrans(
-    {**{sign: f"\\{sign}" for sign in "\\|`[]!*_~"}, "<": "&lt;", ">": "&gt;", "\n": " ", "\r": " "}
+    {**{sign: f"\\{sign}" for sign in "\\|`[]!*~"}, "<": "&lt;", ">": "&gt;", "\n": " ", "\r": " "}
 )
+_EMPHASIS = re.compile(r"(?<![^\W_])_|_(?![^\W_])")  # not within a word, as in source_row
 
 
 def image(png: bytes) -> dg.MarkdownMetadataValue:
@@ -72,7 +74,7 @@ def _markdown_row(cells: Iterable[str]) -> str:
 
 
 def _cell(value: object) -> str:
-    return _text(value).translate(_ESCAPES)
+    return _EMPHASIS.sub(r"\_", _text(value).translate(_ESCAPES))
 
 
 def _text(value: object) -> str:

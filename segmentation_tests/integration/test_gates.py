@@ -148,7 +148,7 @@ def test_a_failed_day_writes_nothing_and_names_its_rows_and_the_remedy(shop):
     assert shown["threshold"] == "duplicate_share at most 0.25"
     assert shown["observed"].startswith("duplicate_share: 0.5")
     assert f"| {BAD} | 0.5" in shown["failing_days"]
-    assert r"source\_row" in shown["failing_days"]
+    assert "source_row" in shown["failing_days"]
     assert "remove the second delivery" in shown["remedy"]
     assert failed(result) == {"raw_transactions.duplicates_are_few"}
     assert not list((shop.lake.root / ".staging").iterdir())

@@ -28,7 +28,7 @@ def test_an_image_holds_the_very_bytes():
 def test_a_preview_shows_the_first_rows_and_counts_them_all():
     frame = pd.DataFrame({"customer_id": [f"c{number}" for number in range(1_234)]})
     lines = rows_of(metadata.table_preview(frame, rows=3))
-    assert lines == ["| customer\\_id |", "| --- |", "| c0 |", "| c1 |", "| c2 |", "", "3 of 1,234 rows"]
+    assert lines == ["| customer_id |", "| --- |", "| c0 |", "| c1 |", "| c2 |", "", "3 of 1,234 rows"]
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_a_preview_shows_the_first_rows_and_counts_them_all():
         (date(2011, 12, 9), "2011-12-09"),
         (pd.Timestamp("2011-12-09"), "2011-12-09"),
         (pd.Timestamp("2011-12-09 10:30"), "2011-12-09 10:30:00"),
-        (["zero_unit_price", "duplicate_line"], r"\['zero\_unit\_price', 'duplicate\_line'\]"),
+        (["zero_unit_price", "duplicate_line"], r"\['zero_unit_price', 'duplicate_line'\]"),
     ],
 )
 def test_values_are_formatted_for_people(value, text):
