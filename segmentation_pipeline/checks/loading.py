@@ -28,7 +28,7 @@ def _hide(*packages: str) -> None:
 
 
 def _defer(name: str) -> None:
-    """Let a module be loaded when it is first used: few expectations use this one, and it takes a third of the time."""
+    """Let a module be loaded when it is first used: few expectations use this one, and it is slow."""
     if name in sys.modules:
         return
     spec = find_spec(name)
