@@ -281,16 +281,19 @@ def _errors_in_plain_words() -> Iterator[None]:
     try:
         yield
     except PipelineError as problem:
-        typer.secho("Error: ", fg="red", bold=True, nl=False, err=True)
-        typer.echo(str(problem), err=True)
+        _tell_error(str(problem))
         raise typer.Exit(1) from problem
     except BrokenPipeError:  # whoever reads the output has seen enough
         raise
     except OSError as problem:  # such as a full disk, or a file where a folder is to be
         where = f"{problem.filename}: " if problem.filename else ""
-        typer.secho("Error: ", fg="red", bold=True, nl=False, err=True)
-        typer.echo(f"{where}{problem.strerror or problem}. Mend that, and run again.", err=True)
+        _tell_error(f"{where}{problem.strerror or problem}. Mend that, and run again.")
         raise typer.Exit(1) from problem
+
+
+def _tell_error(message: str) -> None:
+    typer.secho("Error: ", fg="red", bold=True, nl=False, err=True)
+    typer.echo(message, err=True)
 
 
 if __name__ == "__main__":

@@ -126,7 +126,7 @@ def _outliers(customers: pd.Series, scales: Mapping[str, pd.DataFrame]) -> list[
 
 
 def _score_table(sampled: pd.DataFrame) -> list[dict[str, object]]:
-    """Customers by recency score and frequency score."""
+    """Sampled customers by recency score and frequency score, each by the fifths of the day itself."""
     scores = {
         feature: np.searchsorted(score_cuts(sampled, feature), sampled[feature].to_numpy(dtype=float), side="left")
         for feature in ("recency_days", "frequency")

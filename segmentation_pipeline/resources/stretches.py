@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 from itertools import accumulate
+from types import MappingProxyType
 
 from segmentation_pipeline.resources.lake import Lake
 from segmentation_pipeline.resources.sources.index import SourceFile
@@ -50,7 +51,7 @@ class Stretches:
         return self.cut(days, rows, across)
 
     def cut(
-        self, days: Sequence[date], rows: Mapping[date, int], across: Mapping[date, int] | None = None
+        self, days: Sequence[date], rows: Mapping[date, int], across: Mapping[date, int] = MappingProxyType({})
     ) -> list[list[date]]:
         """Stretches of about the same number of rows.
 
@@ -66,7 +67,7 @@ class Stretches:
         for day in sorted(days):
             here = rows.get(day, 0)
             full = gathered + here > self._rows_at_once or len(stretches[-1]) >= MOST_DAYS
-            twice = (across or {}).get(stretches[-1][-1], 0) if stretches[-1] else 0
+            twice = across.get(stretches[-1][-1], 0) if stretches[-1] else 0
             if stretches[-1] and full and twice <= MOST_READ_TWICE * max(gathered, self._rows_at_once):
                 stretches.append([])
                 gathered = 0

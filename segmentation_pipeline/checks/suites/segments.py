@@ -25,7 +25,7 @@ def feature_exploration(_settings: Settings) -> list[Expectation]:
     """What must hold of the statistics of the features."""
     again = "Look at rfm_features of the day for infinite or missing values; materialize both again."
     return [
-        in_set("measures_are_known", "measure", ONE_MEASURE, Advice("The report draws these statistics only.", again)),
+        in_set("measures_are_known", "measure", ONE_MEASURE, Advice("No other statistics are computed.", again)),
         unique("statistics_are_told_apart", ["date", "measure", "feature", "scale", "item"],
                Advice("Two values of one statistic contradict each other.", again)),
     ]  # fmt: skip
