@@ -5,6 +5,7 @@ Belongs here: layout of ready-made numbers. Does not: computing them, or progres
 
 from collections.abc import Mapping
 from datetime import date
+from functools import partial
 
 import pandas as pd
 from rich import box
@@ -184,6 +185,7 @@ def times(seconds: Mapping[str, float], total: float) -> Text:
 
 
 def console() -> Console:
-    """Standard output; wide enough for the tables where it is no terminal."""
-    found = Console(highlight=False)
-    return found if found.is_terminal else Console(highlight=False, width=150)
+    """Standard output, where text of a source is no markup; wide enough for the tables where it is no terminal."""
+    made = partial(Console, highlight=False, markup=False, emoji=False)
+    found = made()
+    return found if found.is_terminal else made(width=150)

@@ -10,7 +10,9 @@ Importing Great Expectations takes seconds, so it happens when the first suite i
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from functools import cache
+from numbers import Real
 from typing import Any
 
 import pandas as pd
@@ -29,14 +31,26 @@ class Verdict:
     Attributes:
         expectation: What was expected.
         passed: Whether it holds.
-        failing_days: The days on which it does not, in order.
+        failing_rows: Places of the rows of `observed` on which it does not.
         observed: `date`, and what was found there in the columns it looks at, one row per row of the frame.
+        value: What was found of the frame as a whole, such as a sum, if that is what it looks at and a number.
     """
 
     expectation: Expectation
     passed: bool
-    failing_days: tuple[date, ...]
+    failing_rows: tuple[int, ...]
     observed: pd.DataFrame
+    value: float | None = None
+
+    @property
+    def failing(self) -> pd.DataFrame:
+        """The rows of `observed` on which it does not hold."""
+        return self.observed.iloc[list(self.failing_rows)]
+
+    @property
+    def failing_days(self) -> tuple[date, ...]:
+        """The days on which it does not hold, in order."""
+        return tuple(sorted(set(self.failing["date"])))
 
     @property
     def is_critical(self) -> bool:
@@ -68,7 +82,8 @@ def judge(stage: str, expectations: Sequence[Expectation], frame: pd.DataFrame) 
     from great_expectations.expectations.metadata_types import FailureSeverity
     from great_expectations.expectations.registry import get_expectation_impl
 
-    frame = frame.assign(date=[pd.Timestamp(day).date() for day in frame["date"]])
+    days = [pd.Timestamp(day).date() for day in frame["date"]]
+    frame = frame.assign(date=days).reset_index(drop=True)  # whose numbers say which rows fail
     batch = _frames(stage).get_batch({"dataframe": frame})
     suite = ExpectationSuite(
         name=stage,
@@ -82,8 +97,7 @@ def judge(stage: str, expectations: Sequence[Expectation], frame: pd.DataFrame) 
             for each in expectations
         ],
     )
-    wanted = {"result_format": "COMPLETE", "unexpected_index_column_names": ["date"]}
-    results = batch.validate(suite, result_format=wanted).results
+    results = batch.validate(suite, result_format="COMPLETE").results
     found = {config.meta["name"]: result for result in results if (config := result.expectation_config) and config.meta}
     return [_verdict(stage, each, found[each.name], frame) for each in expectations]
 
@@ -108,11 +122,12 @@ def _verdict(stage: str, expectation: Expectation, result: Any, frame: pd.DataFr
     problems = _exceptions(result.exception_info)
     if result.success is None or problems:
         raise CheckCrashed(f"{stage}: {expectation.name} could not be evaluated: {'; '.join(problems)}")
-    passed = bool(result.success)
-    rows = result.result.get("unexpected_index_list") or []
-    failing = {row["date"] for row in rows} or set(frame["date"])
+    passed, rows = bool(result.success), result.result.get("unexpected_index_list")
+    value = result.result.get("observed_value")
+    failing = () if passed else tuple(map(int, rows or range(len(frame))))
     known = [column for column in dict.fromkeys(expectation.columns) if column in frame and column != "date"]
-    return Verdict(expectation, passed, () if passed else tuple(sorted(failing)), frame[["date", *known]])
+    is_number = isinstance(value, Real | Decimal)
+    return Verdict(expectation, passed, failing, frame[["date", *known]], float(value) if is_number else None)
 
 
 def _exceptions(info: dict) -> list[str]:

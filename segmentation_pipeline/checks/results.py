@@ -3,8 +3,10 @@
 Belongs here: a verdict as an asset check result and as rows of the ledger. Does not: reaching verdicts (judging.py).
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import date
+from typing import Any
 
 import dagster as dg
 import numpy as np
@@ -36,7 +38,7 @@ def check_result(stage: str, verdict: Verdict, samples: Mapping[date, str]) -> d
         "threshold": expectation.threshold,
         "observed": _observed(verdict),
         "why": expectation.why,
-        "expectation": dg.MetadataValue.json({"type": expectation.type, **expectation.arguments}),
+        "expectation": dg.MetadataValue.json({"type": expectation.type, **_plain(expectation.arguments)}),
     }
     if not verdict.passed:
         shown["failing_days"] = metadata.table_preview(_failing(verdict, samples), rows=DAYS_SHOWN)
@@ -68,24 +70,31 @@ def ledger_rows(stage: str, verdicts: Sequence[Verdict]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True).assign(stage=stage)
 
 
+def _plain(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """As JSON has them: a day or moment as text."""
+    return dict(json.loads(json.dumps(dict(arguments), default=str)))
+
+
 def _by_day(verdict: Verdict) -> pd.DataFrame:
-    """One row per day: failed if any row of the day failed, null where there was nothing to compare with."""
-    expectation, rows = verdict.expectation, verdict.observed
+    """One row per day: failed if any row of the day failed, with what was found there; null where there was nothing to compare."""
+    expectation = verdict.expectation
+    compared = verdict.observed.dropna(thresh=2)  # a day, and something else
+    rows = pd.concat([verdict.failing, compared, verdict.observed]).drop_duplicates("date").sort_values("date")
     values = rows.drop(columns="date")
     is_number = len(values.columns) == 1 and pd.api.types.is_numeric_dtype(values.iloc[:, 0])
     failed = rows["date"].isin(verdict.failing_days)
     nothing = values.isna().all(axis=1) if len(values.columns) else pd.Series(False, index=rows.index)
-    days = pd.DataFrame(
+    found = values.iloc[:, 0].astype(float) if is_number else np.nan
+    return pd.DataFrame(
         {
             "date": rows["date"],
             "passed": (~failed).astype("boolean").mask(nothing & ~failed),
-            "observed": values.iloc[:, 0].astype(float) if is_number else np.nan,
+            "observed": found if verdict.value is None else verdict.value,
             "expectation": expectation.name,
             "severity": expectation.severity,
             "threshold": expectation.threshold,
         }
     )
-    return days if days["date"].is_unique else days.sort_values("passed", kind="stable").drop_duplicates("date")
 
 
 def _observed(verdict: Verdict) -> str:
@@ -96,15 +105,16 @@ def _observed(verdict: Verdict) -> str:
 
 
 def _found(verdict: Verdict) -> str:
-    """The range of each column."""
+    """The range of each column, or what was found of all rows."""
+    if verdict.value is not None:
+        return f"{verdict.value:,.6g}"
     rows = _telling(verdict)
     return "; ".join(_range(column, rows[column]) for column in rows.columns if column != "date")
 
 
 def _telling(verdict: Verdict) -> pd.DataFrame:
-    """What was observed, on failing days if there are any."""
-    rows = verdict.observed
-    return rows if verdict.passed else rows[rows["date"].isin(verdict.failing_days)]
+    """What was observed, on failing rows if there are any."""
+    return verdict.observed if verdict.passed else verdict.failing
 
 
 def _range(column: str, values: pd.Series) -> str:
@@ -120,5 +130,5 @@ def _range(column: str, values: pd.Series) -> str:
 
 
 def _failing(verdict: Verdict, samples: Mapping[date, str]) -> pd.DataFrame:
-    rows = verdict.observed[verdict.observed["date"].isin(verdict.failing_days)].drop_duplicates("date")
+    rows = verdict.failing.drop_duplicates("date").sort_values("date")
     return rows.assign(rows=[samples.get(day, "") for day in rows["date"]]) if samples else rows

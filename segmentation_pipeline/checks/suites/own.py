@@ -7,7 +7,8 @@ The schemas are files in Great Expectations' package. Reading one takes a millis
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime, time
 from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
@@ -52,10 +53,12 @@ def expectation(own: OwnExpectation, existing: Sequence[Expectation]) -> Expecta
 
     _check_arguments(own)
     made = Expectation(_name(own), own.type, own.arguments, own.severity, own.why, own.remedy)
-    columns = ["date", *(column.name for column in STAGES[own.stage].columns)]
+    types = {"date": "date", **{column.name: column.type for column in STAGES[own.stage].columns}}
     for column in made.columns:
-        if column not in columns:
-            raise _refused(own, f"{own.stage} has no column {column!r}{_close(column, columns)}", columns)
+        if column not in types:
+            raise _refused(own, f"{own.stage} has no column {column!r}{_close(column, list(types))}", list(types))
+    if any(types[column].startswith("timestamp") for column in made.columns):
+        made = replace(made, arguments={name: _moments(value) for name, value in made.arguments.items()})
     if made.name in {each.name for each in existing}:
         raise _refused(own, f"there is a check {made.name!r} already; give this one another `name`")
     return made
@@ -86,6 +89,20 @@ def _is_moment(value: object) -> bool:
     if isinstance(value, str):
         datetime.fromisoformat(value)
     return True
+
+
+def _moments(value: Any) -> Any:
+    """Days and moments in an argument as moments, in UTC unless they say otherwise, as the column has them."""
+    if isinstance(value, list):
+        return [_moments(each) for each in value]
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            return value
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime.combine(value, time())
+    return value.replace(tzinfo=UTC) if isinstance(value, datetime) and value.tzinfo is None else value
 
 
 def _said(problem: Any) -> str:

@@ -1,5 +1,6 @@
 """Suites: every expectation holds of a sound profile, and fails on damage to its own columns and to no others."""
 
+import json
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from segmentation_pipeline.checks.expectations import Advice, Expectation, between
+from segmentation_pipeline.checks import results
+from segmentation_pipeline.checks.expectations import Advice, Expectation, at_most, between
 from segmentation_pipeline.checks.judging import CheckCrashed, judge
 from segmentation_pipeline.checks.stages import STAGES
 from segmentation_pipeline.checks.suites import suites
@@ -113,6 +115,32 @@ def test_a_failed_sum_fails_on_every_day_and_a_failed_warning_holds_nothing_back
     assert found["one_k_is_chosen"].holds_back == tuple(DAYS)
     assert not found["choice_is_not_vetoed"].passed
     assert found["choice_is_not_vetoed"].holds_back == ()
+
+
+def test_of_several_rows_a_day_the_failing_one_is_told_and_of_a_sum_the_sum():
+    rows = pd.DataFrame({"date": DAYS[0], "psi": [0.12, None, 0.41, 0.3], "vetoed": [0.0, 1.0, 1.0, 0.0]})
+    least = Expectation(
+        "none", "expect_column_sum_to_be_between", {"column": "vetoed", "max_value": 0}, "warning", "-", "-"
+    )
+    verdicts = judge("segment_drift", [at_most("stable", "psi", 0.35, "warning", ADVICE), least], rows)
+    told = results.ledger_rows("segment_drift", verdicts)
+    assert list(zip(told["expectation"], told["passed"], told["observed"], strict=True)) == [
+        ("stable", False, 0.41),
+        ("none", False, 2.0),
+    ]
+    shown = [results.check_result("segment_drift", verdict, {}).metadata for verdict in verdicts]
+    assert [each["observed"].value for each in shown] == ["psi: 0.41 (1\N{NO-BREAK SPACE}day)", "2 (1\N{NO-BREAK SPACE}day)"]
+    assert "0.41" in shown[0]["failing_days"].value
+    assert "0.12" not in shown[0]["failing_days"].value
+
+
+def test_of_a_day_on_which_all_rows_pass_one_that_was_compared_is_told_and_a_day_without_anything_to_compare_is_neither():
+    rows = pd.DataFrame({"date": [DAYS[0], DAYS[0], DAYS[1]], "psi": [None, 0.2, None]})
+    told = results.ledger_rows(
+        "segment_drift", judge("segment_drift", [at_most("stable", "psi", 0.35, "warning", ADVICE)], rows)
+    )
+    assert told["observed"].iloc[0] == 0.2
+    assert list(told["passed"].astype(object).fillna("neither")) == [True, "neither"]
 
 
 def test_names_are_unique_and_every_expectation_says_why_and_what_to_do():
@@ -295,11 +323,34 @@ def test_an_own_expectation_is_judged_like_the_others():
 
 
 @pytest.mark.parametrize(
+    ("kind", "arguments", "failing"),
+    [
+        ("between", {"column": "date", "min_value": date(2025, 7, 2)}, DAYS[:1]),
+        ("between", {"column": "date", "min_value": "2025-07-02"}, DAYS[:1]),
+        ("between", {"column": "first_line_at", "max_value": "2025-07-02"}, DAYS[1:]),
+        ("between", {"column": "first_line_at", "max_value": date(2025, 7, 2)}, DAYS[1:]),
+        ("between", {"column": "first_line_at", "max_value": "2025-07-02 09:30"}, DAYS[2:]),
+        ("between", {"column": "first_line_at", "max_value": "2025-07-02T11:00:00+02:00"}, DAYS[2:]),
+        ("in_set", {"column": "first_line_at", "value_set": ["2025-07-01 09:00", "2025-07-02 09:00"]}, DAYS[2:]),
+    ],
+)
+def test_days_and_moments_of_an_own_expectation_are_compared_and_can_be_shown(kind, arguments, failing):
+    described = {**OWN, "type": f"expect_column_values_to_be_{kind}", "arguments": arguments}
+    own = suites(settings_with(expectations=[described]))["clean_transactions"][-1]
+    begun = [pd.Timestamp(f"{day} 09:00", tz="UTC") for day in DAYS]
+    (verdict,) = judge("clean_transactions", [own], sound("clean_transactions").assign(first_line_at=begun))
+    assert list(verdict.failing_days) == failing
+    shown = results.check_result("clean_transactions", verdict, {}).metadata["expectation"].value
+    assert "2025-07-0" in json.dumps(shown)
+
+
+@pytest.mark.parametrize(
     ("arguments", "threshold"),
     [
         ({"column": "date", "min_value": date(2020, 1, 1), "max_value": date(2030, 1, 1)},
          "date between 2020-01-01 and 2030-01-01"),
-        ({"column": "first_line_at", "min_value": "2020-01-01", "max_value": "2020-01-01"}, "first_line_at = 2020-01-01"),
+        ({"column": "first_line_at", "min_value": "2020-01-01", "max_value": "2020-01-01"},
+         "first_line_at = 2020-01-01 00:00:00+00:00"),
         ({"column": "revenue", "min_value": 1000, "strict_min": True, "mostly": 0.9},
          "revenue at least 1000, strict_min True, mostly 0.9"),
         ({"column": "revenue", "min_value": 0.1, "max_value": 0.1 + 1e-12}, "revenue = 0.1"),
