@@ -12,7 +12,7 @@ import dagster as dg
 from segmentation_pipeline import jobs
 from segmentation_pipeline.partitions import tags_of_days
 from segmentation_pipeline.resources.annotations import Lake, ModelStore
-from segmentation_pipeline.settings import Settings
+from segmentation_pipeline.settings import ConfigurationError, Settings
 
 Clock = Callable[[], datetime]
 
@@ -64,14 +64,22 @@ def nightly(settings: Settings, now: Clock = _now) -> dg.ScheduleDefinition:
 
 
 def refit(settings: Settings) -> dg.ScheduleDefinition:
-    """A new model now and then, on the last day of features. Off until it is switched on in the UI."""
-    return dg.ScheduleDefinition(
-        job=jobs.refit_model,
-        name="refit_model_schedule",
-        cron_schedule=settings.schedule.refit_cron,
-        execution_timezone=settings.timezone,
-        description="Fits a model on the last day of features; it is put in force as model.promote says.",
-    )
+    """A new model now and then, on the last day of features. Off until it is switched on in the UI.
+
+    Raises:
+        ConfigurationError: The moments that `schedule.refit_cron` names never come, such as a 30 February.
+    """
+    cron = settings.schedule.refit_cron
+    try:
+        return dg.ScheduleDefinition(
+            job=jobs.refit_model,
+            name="refit_model_schedule",
+            cron_schedule=cron,
+            execution_timezone=settings.timezone,
+            description="Fits a model on the last day of features; it is put in force as model.promote says.",
+        )
+    except dg.DagsterInvalidDefinitionError as problem:
+        raise ConfigurationError(f"schedule.refit_cron: {cron!r} names no moment that ever comes") from problem
 
 
 def deadline(settings: Settings) -> dg.FreshnessPolicy | None:

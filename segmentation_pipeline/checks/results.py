@@ -76,7 +76,7 @@ def _plain(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _by_day(verdict: Verdict) -> pd.DataFrame:
-    """One row per day: failed if any row of the day failed, with what was found there; null where there was nothing to compare."""
+    """One row per day: failed if any row of it failed, with what was found; null where there was nothing to compare with."""
     expectation = verdict.expectation
     compared = verdict.observed.dropna(thresh=2)  # a day, and something else
     rows = pd.concat([verdict.failing, compared, verdict.observed]).drop_duplicates("date").sort_values("date")

@@ -48,12 +48,13 @@ def load(file: Path) -> Settings:
             f"{file}: there is no such configuration file. Name one with --config or ${CONFIG_VARIABLE}."
         )
     try:
-        content = yaml.safe_load(_filled_in(file.read_text(encoding="utf-8-sig"), file))
+        text = file.read_text(encoding="utf-8-sig")
+        content = yaml.safe_load(_filled_in(text, file))
     except (yaml.YAMLError, ValueError) as problem:
         raise ConfigurationError(f"{file}: is no YAML: {problem}") from problem
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise ConfigurationError(f"{file}: expected keys such as source, start_date and lake, found {content!r:.60}")
-    _refuse_stray_variables()
+    _refuse_stray_variables(text)
     try:
         settings = Settings(**content)
     except ValidationError as problem:
@@ -100,15 +101,31 @@ def _filled_in(text: str, file: Path) -> str:
     return _COMMENT_OR_VARIABLE.sub(value, text)
 
 
-def _refuse_stray_variables() -> None:
-    """A misspelt section would otherwise be ignored in silence; a misspelt key below one is refused like a file's."""
+def _refuse_stray_variables(text: str) -> None:
+    """A misspelt variable would otherwise be ignored in silence; a misspelt key below a section is refused like a file's.
+
+    Args:
+        text: Of the configuration. A variable that it names, or another variable does, holds an address, say.
+    """
+    named = {variable for variable in os.environ if variable in text or variable in os.environ.values()}
+    known = list(Settings.model_fields)
+    sections = {name for name, field in Settings.model_fields.items() if _sections(field.annotation)}
     for variable in os.environ:
-        section, separator, _key = variable.upper().removeprefix(VARIABLE_PREFIX).partition("__")
-        known = [name.upper() for name in Settings.model_fields]
-        if variable.upper().startswith(VARIABLE_PREFIX) and separator and section not in known:
+        if not variable.upper().startswith(VARIABLE_PREFIX) or variable in (*named, CONFIG_VARIABLE):
+            continue
+        key = variable.upper().removeprefix(VARIABLE_PREFIX).lower()
+        section, separator, _key = key.partition("__")
+        single = next((name for name in sections if not separator and key.startswith(f"{name}_")), None)
+        close = [] if separator else get_close_matches(key, known, n=1, cutoff=0.8)
+        stray = f"The environment variable {variable} sets nothing:"
+        if separator and section not in known:
+            raise ConfigurationError(f"{stray} {section} is no known key; allowed: {', '.join(known)}")
+        if single:
+            meant = f"{VARIABLE_PREFIX}{single.upper()}__{key.removeprefix(f'{single}_').upper()}"
+            raise ConfigurationError(f"{stray} a key of a section follows two underscores, as in {meant}")
+        if close and key not in known:
             raise ConfigurationError(
-                f"The environment variable {variable} sets nothing: {section.lower()} is no known key; "
-                f"allowed: {', '.join(Settings.model_fields)}"
+                f"{stray} {key} is no known key; did you mean {VARIABLE_PREFIX}{close[0].upper()}?"
             )
 
 

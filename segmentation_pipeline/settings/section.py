@@ -12,9 +12,9 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Section(BaseModel):
-    """A part of the configuration: unknown keys are refused, values do not change after loading."""
+    """A part of the configuration: unknown keys and infinite numbers are refused, values do not change after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def kind_or(default: str) -> Callable[[Any], str]:

@@ -13,7 +13,7 @@ from segmentation_pipeline.build import build_definitions
 from segmentation_pipeline.core import schema
 from segmentation_pipeline.core.schema import publishing
 from segmentation_pipeline.opening import build_resources
-from segmentation_pipeline.settings import Publish, Settings
+from segmentation_pipeline.settings import ConfigurationError, Publish, Schedule, Settings
 from segmentation_tests.conftest import PROJECT
 
 GROUPS = {
@@ -142,6 +142,12 @@ def test_the_nightly_job_leaves_the_model_alone_and_the_refit_job_touches_nothin
     assert assets_of("refit_model") == GROUPS["model"]
     assert assets_of("publish") == GROUPS["publishing"]
     assert assets_of("nightly_refresh") == set().union(*GROUPS.values()) - GROUPS["model"]
+
+
+def test_a_refit_at_a_moment_that_never_comes_is_one_clear_message(small_shop):
+    never = small_shop.model_copy(update={"schedule": Schedule(refit_cron="0 0 30 2 *")})
+    with pytest.raises(ConfigurationError, match=r"schedule.refit_cron: '0 0 30 2 \*' names no moment"):
+        build_definitions(never)
 
 
 @pytest.mark.parametrize("engine", ["duckdb", "spark"])

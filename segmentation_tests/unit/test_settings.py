@@ -3,6 +3,7 @@
 from datetime import date
 from pathlib import Path
 
+import duckdb
 import pytest
 import yaml
 
@@ -28,6 +29,11 @@ def written(folder: Path, changes: dict | None = None) -> Path:
     file = folder / "shop.yaml"
     file.write_text(yaml.safe_dump(merged(MINIMAL, changes or {})))
     return file
+
+
+@pytest.fixture
+def duckdb_reads():
+    return lambda pattern: duckdb.sql("SELECT regexp_matches('POST', ?)", params=[pattern]).fetchall()
 
 
 def refusal(file: Path) -> str:
@@ -84,6 +90,32 @@ def test_a_misspelt_environment_variable_is_refused(tmp_path, monkeypatch, varia
     monkeypatch.setenv(variable, "7")
     message = refusal(written(tmp_path))
     assert "is no known key" in message
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("SEGMENTATION_ENGINE_THREADS", "as in SEGMENTATION_ENGINE__THREADS"),
+        ("SEGMENTATION_TIMEZON", "did you mean SEGMENTATION_TIMEZONE?"),
+        ("segmentation_timezon", "did you mean SEGMENTATION_TIMEZONE?"),
+    ],
+)
+def test_a_variable_that_looks_like_a_setting_and_is_none_is_refused(tmp_path, monkeypatch, variable, meant):
+    monkeypatch.setenv(variable, "7")
+    assert meant in refusal(written(tmp_path))
+
+
+def test_variables_that_the_configuration_names_or_that_resemble_no_setting_are_no_mistake(tmp_path, monkeypatch):
+    for variable in (
+        "SEGMENTATION_PUBLISH_URL",
+        "SEGMENTATION_ALERTS_URL",
+        "SEGMENTATION_PORT",
+        "SEGMENTATION_LAKES_OWNER",
+    ):
+        monkeypatch.setenv(variable, "postgresql://h/d")
+    monkeypatch.setenv("SEGMENTATION_ALERTS__WEBHOOK_VARIABLE", "SEGMENTATION_ALERTS_URL")
+    settings = load(written(tmp_path, {"publish": {"database": {"url_variable": "SEGMENTATION_PUBLISH_URL"}}}))
+    assert settings.alerts.webhook_variable == "SEGMENTATION_ALERTS_URL"
 
 
 def test_an_environment_variable_that_is_no_json_is_refused(tmp_path, monkeypatch):
@@ -156,6 +188,10 @@ WRONG = {
     "no time zone": ({"timezone": ""}, "timezone:", "'' is no IANA time zone"),
     "day": ({"start_date": "yesterday"}, "start_date: is no day, such as 2025-07-31", "'yesterday'"),
     "impossible day": ({"start_date": "2025-02-30"}, "start_date: is no day", "'2025-02-30'"),
+    "an end that never comes": ({"end_date": "9999-12-31"}, "end_date:", "2199-12-31"),
+    "a beginning before all shops": ({"start_date": "0020-01-01"}, "start_date:", "1900-01-01"),
+    "drift that is never reached": ({"drift": {"act": float("inf")}}, "drift.act:", "finite"),
+    "a factor without end": ({"quality": {"max_price_factor": float("inf")}}, "quality.max_price_factor:", "finite"),
     "days in wrong order": ({"end_date": "2025-02-01"}, "end_date 2025-02-01 is before start_date 2025-03-01", ""),
     "k in wrong order": ({"model": {"min_k": 6, "max_k": 3}}, "model: min_k (6) is above max_k (3)", ""),
     "k too small": ({"model": {"min_k": 1}}, "model.min_k:", "greater than or equal to 2"),
@@ -215,6 +251,15 @@ WRONG = {
     "address": ({"source": {"path": "s3://bucket/*.csv"}}, "source.path: is an address", "s3://bucket"),
     "empty path": ({"source": {"path": ""}}, "source.path:", "at least 1 character"),
     "two prices": ({"source": {"columns": {"unit_price": "P"}}}, "map exactly one of unit_price", "amount"),
+    "an end that only Python knows": ({"cleaning": {"non_product_pattern": r"^POST\Z"}}, r"'\\Z' is no escape", "engines"),
+    "a look ahead": ({"cleaning": {"non_product_pattern": "P(?=O)"}}, "'(?=' looks around", "instead"),
+    "a reference": ({"cleaning": {"non_product_pattern": r"(A)\1"}}, r"'\\1' looks back", "instead"),
+    "a name of a group": ({"cleaning": {"non_product_pattern": "(?P<x>A)"}}, "'(?P' is no group", "(?:...)"),
+    "a pattern that takes all": ({"cleaning": {"non_product_pattern": "^A++$"}}, "'++' never gives back", "leave the + out"),
+    "a pattern that takes all of one": ({"cleaning": {"non_product_pattern": "(?>A)"}}, "'(?>' is no group", "(?:...)"),
+    "a class in a class": ({"cleaning": {"non_product_pattern": "^[A&&B]$"}}, "'&&' means another thing", "class"),
+    "a letter by number": ({"cleaning": {"non_product_pattern": r"[\u00e4]"}}, r"'\\u' is no escape", "engines"),
+    "a pattern that repeats": ({"cleaning": {"non_product_pattern": "A{2000}"}}, "'{2000}' repeats", "1,000"),
     "pattern": ({"cleaning": {"non_product_pattern": "(("}}, "cleaning.non_product_pattern: is no regular", ""),
     "drift in wrong order": ({"drift": {"warn": 0.3}}, "drift: warn (0.3) is above act (0.25)", ""),
     "drift of nobody": ({"drift": {"min_customers": 0}}, "drift.min_customers:", "greater than or equal to 1"),
@@ -237,6 +282,14 @@ def test_a_wrong_key_or_value_is_one_message_with_file_key_and_what_is_allowed(t
     assert key in message
     assert allowed in message
     assert len(message.splitlines()) == 2
+
+
+@pytest.mark.parametrize("pattern", [r"(?i)^(POST|[*+]+x\d{2,4}|\[a\]|a\\\\Zb|(?:M|D)?)$", "", r"^[^\]a]\x41\.\-$"])
+def test_what_every_engine_reads_alike_may_be_a_pattern(tmp_path, pattern, duckdb_reads):
+    assert (
+        load(written(tmp_path, {"cleaning": {"non_product_pattern": pattern}})).cleaning.non_product_pattern == pattern
+    )
+    assert duckdb_reads(pattern)
 
 
 def test_an_unknown_key_in_a_list_names_its_place_and_what_is_allowed_there(tmp_path):

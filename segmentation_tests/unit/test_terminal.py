@@ -24,7 +24,9 @@ def test_rows_are_shown_as_they_came(printed):
     reasons = pd.DataFrame({"reason": ["zero_price"], "rows": [1], "days": [1], "amount": [0], "description": ["-"]})
     days = pd.DataFrame({"date": [date(2025, 7, 1)], "reason": ["zero_price"], "rows": [1]})
     row = dict.fromkeys(terminal.SOURCE_COLUMNS, None) | {"description": ODD}
-    samples = pd.DataFrame([{**row, "reason": "zero_price", "failed_rules": ["zero_price"], "place": f"{ODD}.csv row 2"}])
+    samples = pd.DataFrame(
+        [{**row, "reason": "zero_price", "failed_rules": ["zero_price"], "place": f"{ODD}.csv row 2"}]
+    )
     shown = printed(terminal.quarantined(Quarantine(date(2025, 7, 1), date(2025, 7, 1), reasons, days, samples), "GBP"))
     assert f"description {ODD}" in shown
     assert f"{ODD}.csv row 2" in shown

@@ -129,7 +129,10 @@ def test_of_several_rows_a_day_the_failing_one_is_told_and_of_a_sum_the_sum():
         ("none", False, 2.0),
     ]
     shown = [results.check_result("segment_drift", verdict, {}).metadata for verdict in verdicts]
-    assert [each["observed"].value for each in shown] == ["psi: 0.41 (1\N{NO-BREAK SPACE}day)", "2 (1\N{NO-BREAK SPACE}day)"]
+    assert [each["observed"].value for each in shown] == [
+        "psi: 0.41 (1\N{NO-BREAK SPACE}day)",
+        "2 (1\N{NO-BREAK SPACE}day)",
+    ]
     assert "0.41" in shown[0]["failing_days"].value
     assert "0.12" not in shown[0]["failing_days"].value
 
