@@ -70,8 +70,8 @@ _IN_REPORT_ORDER = (
     Caption(
         "distributions",
         "The features before and after the transform",
-        "Customers by recency, frequency and monetary value, as measured (top) and as the clustering sees them "
-        "(bottom): the closer a skewness is to 0, the less a few extreme customers decide the segments.",
+        "Customers by each feature, as measured and, below, transformed as the clustering "
+        "sees them: the closer a skewness is to 0, the less a few extreme customers decide the segments.",
     ),
     Caption(
         "correlations",

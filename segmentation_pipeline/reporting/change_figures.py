@@ -27,6 +27,7 @@ from segmentation_pipeline.reporting.palette import ACT, INK, SERIES, SHADES, WA
 _NAMES_UPRIGHT_UP_TO = 7
 _CHARACTERS_ACROSS = 90
 _DAYS_WITH_MARKERS = 40
+_LINES = ("-", "--", ":")
 _MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
@@ -107,6 +108,7 @@ def drift(data: ReportData) -> Figure:
             marker=_MARKERS[place % len(_MARKERS)] if len(days) <= _DAYS_WITH_MARKERS else "",
             markersize=5,
             linewidth=1.8,
+            linestyle=_LINES[place // len(SERIES) % len(_LINES)],
             label=wording.drifting(kind, name),
         )
     axes.axhline(act, color=ACT, linewidth=1.3, linestyle=(0, (5, 2)), label=f"act from {wording.fixed(act, 2)}")

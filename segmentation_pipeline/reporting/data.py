@@ -160,6 +160,12 @@ class ReportData:
     model: Mapping[str, object]
     guests: Mapping[str, float]
 
+    @property
+    def explored(self) -> tuple[str, ...]:
+        """The features that `exploration` describes: recency, frequency and monetary, and what else the model is fitted on."""
+        described = self.exploration.loc[self.exploration["measure"] == "quantile", "feature"]
+        return tuple(dict.fromkeys((*FEATURES, *described)))
+
     def __post_init__(self) -> None:
         """Refuse a frame that lacks columns here, where the message can still name it."""
         for name, columns in COLUMNS.items():

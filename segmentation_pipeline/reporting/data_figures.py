@@ -6,6 +6,7 @@ Does not: the model and its segments (model_figures.py, segment_figures.py).
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
 from segmentation_pipeline.reporting import wording
-from segmentation_pipeline.reporting.data import FEATURES, SCALES, ReportData
+from segmentation_pipeline.reporting.data import SCALES, ReportData
 from segmentation_pipeline.reporting.figure_theme import (
     bare_value_axis,
     blank,
@@ -40,6 +41,7 @@ from segmentation_pipeline.reporting.palette import (
 _SEPARATE_BARS_UP_TO_DAYS = 62
 _LABEL_EACH_DAY_UP_TO_DAYS = 8
 _DASHED = (0, (4, 2))
+_ABREAST = 3
 _METHODS = ("pearson", "spearman")
 _SCALE_NAMES = {"original": "as measured", "transformed": "transformed"}
 
@@ -148,19 +150,23 @@ def quarantine_reasons(data: ReportData) -> Figure:
 
 @themed
 def distributions(data: ReportData) -> Figure:
-    """Histogram of each feature, as measured above and transformed below."""
-    figure = blank(6.2)
-    grid = figure.subplots(len(SCALES), len(FEATURES), squeeze=False)
-    for row, scale in enumerate(SCALES):
-        for column, feature in enumerate(FEATURES):
+    """Histogram of each feature, as measured above and transformed below, three features side by side."""
+    bands = [data.explored[first : first + _ABREAST] for first in range(0, len(data.explored), _ABREAST)]
+    panels = [(scale, band) for band in bands for scale in SCALES]
+    figure = blank(3.1 * len(panels))
+    grid = figure.subplots(len(panels), _ABREAST, squeeze=False)
+    for axes_of_row, (scale, band) in zip(grid, panels, strict=True):
+        for axes, feature in zip(axes_of_row, band, strict=False):
             of_panel = data.exploration["feature"].eq(feature) & data.exploration["scale"].eq(scale)
-            _distribution(grid[row, column], data.exploration[of_panel])
+            _distribution(axes, data.exploration[of_panel])
             skewness = wording.number(_statistic(data.exploration[of_panel], "moment", "skewness"))
-            name = wording.feature_label(feature, data.currency) if row == 0 else wording.feature_name(feature)
-            grid[row, column].set_title(f"{name}, {_SCALE_NAMES[scale]}\nskewness {skewness}", fontsize=10)
-        grid[row, 0].set_ylabel("customers")
-    for axes in grid[-1]:
-        axes.set_xlabel("standard deviations from the mean")
+            is_measured = scale == "original"
+            name = wording.feature_label(feature, data.currency) if is_measured else wording.feature_name(feature)
+            axes.set_title(f"{name}\n{_SCALE_NAMES[scale]}, skewness {skewness}", fontsize=10)
+            axes.set_xlabel("" if is_measured else "standard deviations from the mean")
+        axes_of_row[0].set_ylabel("customers")
+        for unused in axes_of_row[len(band) :]:
+            unused.set_axis_off()
     median = Line2D([], [], color=INK, linewidth=1.2, linestyle=_DASHED, label="median customer")
     figure.legend(handles=[median], loc="outside upper right")
     return figure
@@ -189,20 +195,22 @@ def _statistic(panel: pd.DataFrame, measure: str, item: str) -> float:
 @themed
 def correlations(data: ReportData) -> Figure:
     """Heat maps of Pearson's and Spearman's correlations, before and after the transform."""
-    figure = blank(3.1)
-    grid = figure.subplots(1, len(_METHODS) * len(SCALES), sharey=True)
+    features = data.explored
+    rows = 1 if len(features) <= _ABREAST else len(_METHODS)  # a cell must hold its number
+    figure = blank(3.1 if rows == 1 else rows * (1.9 + 0.32 * len(features)))
+    grid = figure.subplots(rows, len(_METHODS) * len(SCALES) // rows, sharex=True, sharey=True, squeeze=False)
     stated = data.exploration[data.exploration["measure"] == "correlation"]
     panels = [(method, scale) for method in _METHODS for scale in SCALES]
-    for axes, (method, scale) in zip(grid, panels, strict=True):
-        _heat_map(axes, _correlation_matrix(stated[stated["scale"] == scale], method))
+    for axes, (method, scale) in zip(grid.flat, panels, strict=True):
+        _heat_map(axes, _correlation_matrix(stated[stated["scale"] == scale], method, features), features)
         axes.set_title(f"{wording.humanised(method)}\n{_SCALE_NAMES[scale]}", fontsize=10)
-    bar = figure.colorbar(grid[0].images[0], ax=list(grid), shrink=0.75, ticks=[-1, -0.5, 0, 0.5, 1])
+    bar = figure.colorbar(grid[0, 0].images[0], ax=list(grid.flat), shrink=0.75, ticks=[-1, -0.5, 0, 0.5, 1])
     bar.outline.set_visible(False)
     bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: wording.fixed(value, 1)))
     return figure
 
 
-def _correlation_matrix(stated: pd.DataFrame, method: str, features: Sequence[str] = FEATURES) -> np.ndarray:
+def _correlation_matrix(stated: pd.DataFrame, method: str, features: Sequence[str]) -> np.ndarray:
     """The stated correlations as a symmetric matrix; a pair stated once counts both ways."""
     matrix = np.full((len(features), len(features)), np.nan)
     np.fill_diagonal(matrix, 1.0)
@@ -214,15 +222,20 @@ def _correlation_matrix(stated: pd.DataFrame, method: str, features: Sequence[st
     return matrix
 
 
-def _heat_map(axes: Axes, matrix: np.ndarray) -> None:
+def _heat_map(axes: Axes, matrix: np.ndarray, features: Sequence[str]) -> None:
     axes.imshow(np.ma.masked_invalid(matrix), cmap="RdBu_r", vmin=-1, vmax=1)
     axes.set_facecolor(GRID)
-    names = [wording.feature_name(feature) for feature in FEATURES]
-    axes.set_xticks(range(len(names)), names, rotation=35, ha="right", rotation_mode="anchor")
+    names = [wording.feature_name(feature) for feature in features]
+    is_small = len(features) > _ABREAST
+    turned: dict[str, Any] = (
+        {"rotation": 90} if is_small else {"rotation": 35, "ha": "right", "rotation_mode": "anchor"}
+    )
+    axes.set_xticks(range(len(names)), names, **turned)
     axes.set_yticks(range(len(names)), names)
     axes.tick_params(length=0)
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
+    size, decimals = (8, 1) if is_small else (10, 2)
     for (row, column), value in np.ndenumerate(matrix):
         shade = MUTED if np.isnan(value) else "white" if abs(value) > 0.6 else INK
-        axes.text(column, row, wording.fixed(value, 2), ha="center", va="center", color=shade, fontsize=10)
+        axes.text(column, row, wording.fixed(value, decimals), ha="center", va="center", color=shade, fontsize=size)

@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from segmentation_pipeline.reporting import model_card, page_tables, wording
 from segmentation_pipeline.reporting.captions import CAPTIONS
-from segmentation_pipeline.reporting.data import FEATURES, SCORES, ReportData, in_display_order
+from segmentation_pipeline.reporting.data import SCORES, ReportData, in_display_order
 from segmentation_pipeline.reporting.indices import INDICES
 from segmentation_pipeline.reporting.palette import hex_or_neutral
 
@@ -59,9 +59,9 @@ def render(data: ReportData, images: Mapping[str, bytes]) -> str:
             score_thresholds=page_tables.score_thresholds(data.score_cuts, data.currency),
             score_table=page_tables.score_table(data.scores),
             scores=SCORES,
-            feature_rows=page_tables.feature_rows(data.exploration),
-            features=FEATURES,
-            outliers=page_tables.outliers(data.exploration, data.currency),
+            feature_rows=page_tables.feature_rows(data.exploration, data.explored),
+            features=data.explored,
+            outliers=page_tables.outliers(data.exploration, data.explored, data.currency),
             drift=page_tables.drift_rows(data.drift, data.as_of),
             reasons=page_tables.records(data.reasons.sort_values(["rows", "reason"], ascending=[False, True])),
             card=model_card.rows(data.model),

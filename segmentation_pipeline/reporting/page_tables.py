@@ -141,7 +141,7 @@ def disagreement(diagnostics: pd.DataFrame) -> str:
     return f"For {name}, the indices {verdict}: {says}. Chosen: {wording.count(chosen['k'].iloc[0])}."
 
 
-def feature_rows(exploration: pd.DataFrame) -> list[dict[str, object]]:
+def feature_rows(exploration: pd.DataFrame, features: Sequence[str]) -> list[dict[str, object]]:
     """One row per feature and scale: its statistics as text, in the order of `_STATISTICS`."""
     stated = exploration[exploration["measure"].isin(["quantile", "moment"])]
     keys = stated[["feature", "scale", "measure", "item"]].itertuples(index=False, name=None)
@@ -157,12 +157,12 @@ def feature_rows(exploration: pd.DataFrame) -> list[dict[str, object]]:
                 for measure, item in _STATISTICS
             ],
         }
-        for feature in FEATURES
+        for feature in features
         for scale in SCALES
     ]
 
 
-def outliers(exploration: pd.DataFrame, currency: str) -> list[dict[str, object]]:
+def outliers(exploration: pd.DataFrame, features: Sequence[str], currency: str) -> list[dict[str, object]]:
     """One row per customer far from the average, the farthest first: each feature as measured and as transformed.
 
     Pages are passed on, so they name no customer; the lake's `feature_exploration` does.
@@ -184,7 +184,7 @@ def outliers(exploration: pd.DataFrame, currency: str) -> list[dict[str, object]
                     ),
                     "transformed": wording.signed(_cell(places, customer, feature), 1),
                 }
-                for feature in FEATURES
+                for feature in features
             ],
         }
         for place, customer in enumerate(farthest, start=1)

@@ -127,7 +127,7 @@ def feature_name(feature: object) -> str:
 
 def feature_label(feature: str, currency: str) -> str:
     """A feature with its unit, such as "Monetary (GBP)"."""
-    units = {"recency_days": "days", "frequency": "orders", "monetary": currency}
+    units = {"recency_days": "days", "frequency": "orders", "monetary": currency, "average_order_value": currency}
     return f"{feature_name(feature)} ({units[feature]})" if feature in units else feature_name(feature)
 
 
@@ -137,10 +137,13 @@ def algorithm_name(algorithm: object) -> str:
 
 
 def feature_value(feature: str, value: float, currency: str) -> str:
-    """A feature's value with its unit, such as "12 days", "6 orders" or "GBP 1,234"."""
-    if feature == "monetary":
+    """A feature's value with its unit, such as "12 days", "6 orders", "GBP 1,234" or "4.0 %"."""
+    if feature in ("monetary", "average_order_value"):
         return money(value, currency)
-    return quantity(value, {"recency_days": "day", "frequency": "order"}.get(feature, feature))
+    if feature in ("return_rate", "recent_revenue_share"):
+        return share(value)
+    one = {"recency_days": "day", "tenure_days": "day", "frequency": "order"}.get(feature)
+    return quantity(value, one) if one else number(value)
 
 
 def drifting(kind: object, name: object) -> str:

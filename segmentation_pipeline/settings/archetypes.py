@@ -17,7 +17,7 @@ class Archetype(BaseModel):
     """A name a segment can get, where its typical customer stands, and what to do about it.
 
     `recency`, `frequency` and `monetary` are standardised (0 = average customer, 1 = one standard deviation);
-    a high recency means bought lately.
+    a high recency means bought lately. Figures have letters for names in Latin, Greek and Cyrillic.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

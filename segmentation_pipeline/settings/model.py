@@ -90,7 +90,8 @@ class Migration(Section):
     days: Annotated[int, Field(ge=1, le=3650)] = Field(30, description="How many days back the earlier day is.")
     inactive_days: Annotated[int, Field(ge=1, le=3650)] = Field(
         180,
-        description="A customer whose last kept order is longer ago is inactive: lost, or reactivated by the next one.",
+        description="A customer whose last kept order is longer ago, or who has none, is inactive: lost, or reactivated "
+        "by the next one.",
     )
 
 

@@ -41,10 +41,14 @@ class Quality(Section):
         8, description="How far back a day's usual values are looked for."
     )
     min_baseline_weeks: Annotated[int, Field(ge=1)] = Field(
-        3, description="Earlier weeks it takes before a day is compared with what is usual."
+        3,
+        description="Earlier weeks it takes before a day's rows are compared with those of its weekday; for other "
+        "comparisons, twice as "
+        "many earlier days.",
     )
     min_rows: Annotated[int, Field(ge=1)] = Field(
-        50, description="On a day with fewer rows, shares are not judged, and it is not compared with others."
+        50,
+        description="On a day with fewer rows, shares are not judged, and only its number of rows is compared with other days.",
     )
     min_rows_share: Share = Field(
         0.05,

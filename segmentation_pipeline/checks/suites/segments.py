@@ -45,8 +45,8 @@ def k_diagnostics(_settings: Settings) -> list[Expectation]:
               Advice("The policy chooses one algorithm and one k.",
                      "Report this with the table k_diagnostics; set model.k until it is mended.")),
         total("choice_is_not_vetoed", "chosen_despite_vetoes", 0, "warning",
-              Advice("Every k was vetoed, so the segments are small or hardly apart.",
-                     "Read the vetoes in k_diagnostics; try another algorithm, or accept it by setting model.k.")),
+              Advice("The chosen k is vetoed: it was given, or all others are too. The gate of the model has the same limits.",
+                     "Read the vetoes in k_diagnostics; try another k or algorithm, or lower the limit that is named.")),
     ]  # fmt: skip
 
 

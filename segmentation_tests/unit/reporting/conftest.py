@@ -1,6 +1,6 @@
 """Synthetic report data of any size, from seeded random numbers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 
 import numpy as np
@@ -33,6 +33,10 @@ RFM_GRID = (
     ("Hibernating", "Hibernating", "At Risk", "At Risk", "Can't Lose Them"),
     ("Lost", "Hibernating", "At Risk", "At Risk", "Can't Lose Them"),
 )
+FURTHER_FEATURES = (
+    "tenure_days", "mean_days_between_orders", "average_order_value", "items_per_order", "distinct_products",
+    "return_rate", "recent_revenue_share",
+)  # fmt: skip
 ALGORITHMS = (("kmeans", 1.0), ("bisecting_kmeans", 1.06), ("ward", 1.12), ("gaussian_mixture", 1.3))
 GAP_VOTE = 5
 WARN, ACT = 0.1, 0.25
@@ -57,25 +61,26 @@ def days_frame(days: int, random: np.random.Generator) -> pd.DataFrame:
     )
 
 
-def exploration_frame(random: np.random.Generator, customers: int = 4_333) -> pd.DataFrame:
+def exploration_frame(random: np.random.Generator, customers: int = 4_333, further: Sequence[str] = ()) -> pd.DataFrame:
     """Statistics of log-normal features, before and after standardised logarithms."""
     measured = {
         "recency_days": random.exponential(92, customers).clip(0, 373).round(),
         "frequency": random.geometric(0.24, customers).astype(float),
         "monetary": random.lognormal(6.5, 1.2, customers),
+        **{feature: random.lognormal(2, 0.5, customers) for feature in further},
     }
     logs = {feature: np.log1p(values) for feature, values in measured.items()}
     transformed = {feature: (values - values.mean()) / values.std() for feature, values in logs.items()}
     rows: list[tuple[str, str, str, str, float, float, float]] = []
     for scale, features in zip(SCALES, (measured, transformed), strict=True):
         frame = pd.DataFrame(features)
-        for feature in FEATURES:
+        for feature in measured:
             rows += _statistics(frame[feature], feature, scale)
             for method in ("pearson", "spearman"):
                 matrix = frame.rank().corr() if method == "spearman" else frame.corr()
                 rows += [
                     ("correlation", feature, scale, f"{method}:{other}", np.nan, np.nan, matrix.loc[feature, other])
-                    for other in FEATURES
+                    for other in measured
                     if other != feature
                 ]
     rows += _outliers(measured, transformed)
@@ -110,7 +115,7 @@ def _outliers(measured: dict[str, np.ndarray], transformed: dict[str, np.ndarray
     return [
         ("outlier", feature, scale, f"c{12_000 + customer}", np.nan, np.nan, float(features[feature][customer]))
         for scale, features in zip(SCALES, (measured, transformed), strict=True)
-        for feature in FEATURES
+        for feature in measured
         for customer in sorted(farthest)
     ]
 

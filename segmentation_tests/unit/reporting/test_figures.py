@@ -6,16 +6,20 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
+from segmentation_pipeline.reporting import wording
 from segmentation_pipeline.reporting.captions import CAPTIONS
 from segmentation_pipeline.reporting.figures import FIGURES, UI_DPI, png_bytes, preview_bytes
+from segmentation_tests.unit.reporting.conftest import FURTHER_FEATURES, exploration_frame
 
 TOLERANCE_PIXELS = 1.0
 
@@ -90,6 +94,27 @@ def test_the_time_axis_is_legible_for_any_number_of_days(build_report, days):
 @pytest.mark.parametrize("days", [1, 2, 40, 374])
 def test_drift_is_legible_for_any_number_of_days(build_report, days):
     assert_legible(FIGURES["drift"].draw(build_report(days=days)))
+
+
+@pytest.mark.parametrize("slug", ["distributions", "correlations"])
+@pytest.mark.parametrize("count", [1, 3, 7])
+def test_every_feature_that_the_model_is_fitted_on_is_drawn(report, slug, count):
+    explored = exploration_frame(np.random.default_rng(1), 500, FURTHER_FEATURES[:count])
+    figure = FIGURES[slug].draw(replace(report, exploration=explored))
+    assert_legible(figure)
+    shown = " ".join(text.get_text() for text in drawn_texts(figure))
+    assert [each for each in explored["feature"].unique() if wording.feature_name(each) not in shown] == []
+
+
+def test_no_two_lines_of_drift_look_alike(report):
+    (day,) = report.drift["date"].unique()[-1:]
+    names = ["recency_days", "frequency", "monetary", *FURTHER_FEATURES]
+    rows = [(each, "feature", name) for name in names for each in (day, day - timedelta(days=60))]
+    many = pd.DataFrame([*rows, (day, "segments", "segments")], columns=["date", "kind", "name"])
+    figure = FIGURES["drift"].draw(replace(report, drift=many.assign(psi=0.1, level="warn")))
+    assert_legible(figure)
+    looks = [(line.get_color(), line.get_linestyle()) for line in figure.axes[0].lines[: len(names) + 1]]
+    assert len(set(looks)) == len(names) + 1
 
 
 @pytest.mark.parametrize("slug", FIGURES)

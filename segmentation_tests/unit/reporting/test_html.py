@@ -13,6 +13,7 @@ import pytest
 from segmentation_pipeline.reporting import figures, html
 from segmentation_pipeline.reporting.indices import INDICES
 from segmentation_pipeline.resources.second_process import SecondProcess
+from segmentation_tests.unit.reporting.conftest import FURTHER_FEATURES, exploration_frame
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 
@@ -233,6 +234,18 @@ def test_the_farthest_customers_are_listed_by_distance(report, page):
         f"{measured.at[customer, 'recency_days']:.0f}" for customer in farthest
     ]
     assert not [customer for customer in farthest if customer in str(rows)], "pages are passed on"
+
+
+def test_features_of_the_model_beyond_recency_frequency_and_monetary_are_in_every_table(report, images):
+    explored = exploration_frame(np.random.default_rng(1), 500, FURTHER_FEATURES)
+    page = Page(html.render(replace(report, exploration=explored), images))
+    statistics = page.captioned("Feature statistics, before and after the transform")
+    assert len(statistics) == 2 * (3 + len(FURTHER_FEATURES))
+    farthest = page.captioned("The customers farthest from the average")
+    assert {len(row) for row in farthest} == {1 + 3 + len(FURTHER_FEATURES)}
+    places = [[float(cell.split()[-1].replace("\N{MINUS SIGN}", "-")) for cell in row[1:]] for row in farthest]
+    distances = np.linalg.norm(places, axis=1)
+    assert (np.diff(distances) < 0.2).all(), "told to one decimal"
 
 
 def test_drift_is_that_of_the_last_day_with_the_level_as_a_word(page):
