@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from segmentation_pipeline.planning import FEATURES, PUBLISHING, RETURNS, SEGMENTS, TRANSACTIONS, PlannedRun, by_stretch
-from segmentation_pipeline.resources.freshness import Freshness
+from segmentation_pipeline.resources.freshness import SNAPSHOT, Freshness
 from segmentation_pipeline.resources.lake import Lake
 
 RAW, CLEANED, ORDERS = TRANSACTIONS[0], TRANSACTIONS[1:], TRANSACTIONS[-1]
@@ -50,7 +50,7 @@ def due(freshness: Freshness, lake: Lake, days: Sequence[date], tried: Collectio
             _behind(freshness, lake, days, RETURNS, ORDERS),
             "lines changed in the days that returns look back on",
         ),
-        lambda: _snapshots(freshness, _behind(freshness, lake, days, FEATURES[:1], FEATURES[0])),
+        lambda: _snapshots(freshness, _stale_snapshots(freshness, lake, days)),
     )
     found: list[Due] = []
     for step in steps:
@@ -68,6 +68,16 @@ def _snapshots(freshness: Freshness, days: Sequence[date]) -> list[Due]:
     older = _runs(freshness, (*FEATURES, *SEGMENTS), days[:-1], reason)
     newest = _runs(freshness, (*FEATURES, *SEGMENTS, *published), days[-1:], reason)
     return [*newest, *reversed(older)]
+
+
+def _stale_snapshots(freshness: Freshness, lake: Lake, days: Sequence[date]) -> list[date]:
+    """Days whose features are stale, or whose segments are of other features, as a run that stopped between them leaves them.
+
+    Segments are those of the model that was in force on their night: another one does not make them stale.
+    """
+    known = [day for day in lake.days(SNAPSHOT) if days and days[0] <= day <= days[-1]]
+    unscored = set(known) - freshness.scored(known)
+    return sorted(unscored.union(_behind(freshness, lake, days, FEATURES[:1], FEATURES[0])))
 
 
 def _behind(freshness: Freshness, lake: Lake, days: Sequence[date], assets: Sequence[str], among: str) -> list[date]:

@@ -166,8 +166,8 @@ def forget(
         terminal.console().print(terminal.named(asked.traces, resources["source"].place))
         if not yes:
             typer.confirm("Forget this customer? It cannot be undone.", abort=True)
-        resources["erasure"].entomb(asked.named, "segmentation forget", _tell)
-        done = _forget(settings, resources, asked.named.digest)
+        digest = resources["erasure"].entomb(asked.named, "segmentation forget", _tell)
+        done = _forget(settings, resources, digest)
         terminal.console().print(terminal.forgotten(done["rows"], done["partitions"]))
 
 
@@ -282,7 +282,7 @@ def _errors_in_plain_words() -> Iterator[None]:
         yield
     except PipelineError as problem:
         _tell_error(str(problem))
-        raise typer.Exit(1) from problem
+        raise typer.Exit(problem.exit_code) from problem
     except BrokenPipeError:  # whoever reads the output has seen enough
         raise
     except OSError as problem:  # such as a full disk, or a file where a folder is to be

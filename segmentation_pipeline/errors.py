@@ -7,6 +7,14 @@ Belongs here: the base of every error that a user can mend. Each stage raises a 
 class PipelineError(Exception):
     """Something a user can mend; the message is complete and needs no traceback."""
 
+    exit_code = 1
+
 
 class TransientFault(PipelineError):
     """A fault that may pass by itself, such as a lost connection: worth trying again, unlike bad data."""
+
+
+class Interrupted(PipelineError):
+    """Somebody stopped it, by Ctrl-C or the system's signal to end."""
+
+    exit_code = 130  # as shells have it

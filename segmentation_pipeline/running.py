@@ -14,7 +14,7 @@ from dagster._core.storage.dagster_run import make_new_run_id
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from segmentation_pipeline.errors import PipelineError
+from segmentation_pipeline.errors import Interrupted, PipelineError
 from segmentation_pipeline.jobs import LAKE_TAG
 from segmentation_pipeline.partitions import FIRST_DAY_TAG, LAST_DAY_TAG
 from segmentation_pipeline.planning import PlannedRun
@@ -37,6 +37,8 @@ STEP_NAMES = {
     "published_segments": "publishing segments",
     "segment_export": "exporting changes",
 }
+
+STOPPED = "Interrupted. What was finished is kept, and nothing is half-written; run it again to go on."
 
 # Whoever typed the command sees that it failed; the daemon of the same instance leaves its runs alone.
 MAX_RETRIES_TAG = "dagster/max_retries"
@@ -78,7 +80,7 @@ def execute(
     """Run every planned run in turn, with a progress bar or, if verbose, Dagster's own log lines.
 
     Raises:
-        PipelineError: A run failed; those after it were not started.
+        PipelineError: A run failed or was interrupted; those after it were not started.
     """
     stages = Stages()
     lake = str((definitions.resources or {})["lake"].root)
@@ -93,6 +95,8 @@ def execute(
             instance.add_event_listener(run_id, watch)
             try:
                 _execute_one(definitions.resolve_job_def(run.job), instance, run, run_id, as_of, verbose, lake)
+            except dg.DagsterExecutionInterruptedError as stopped:
+                raise Interrupted(STOPPED) from stopped
             except Exception as problem:
                 raise _in_plain_words(problem, run_id, stages.failed_checks) from problem
     return stages
@@ -111,6 +115,8 @@ def forget(definitions: dg.Definitions, instance: dg.DagsterInstance, digest: st
         done = definitions.resolve_job_def("forget_customer").execute_in_process(
             instance=instance, run_id=run_id, run_config=config, tags={LAKE_TAG: lake}
         )
+    except dg.DagsterExecutionInterruptedError as stopped:
+        raise Interrupted(STOPPED) from stopped
     except Exception as problem:
         raise _in_plain_words(problem, run_id, []) from problem
     (output,) = done.filter_events(lambda event: event.is_successful_output)

@@ -100,15 +100,19 @@ class Erasure:
             files = self._texts(self._named(schema.RAW_TRANSACTIONS, forgetting.ERASING_RAW, forgotten), "source_file")
         return Traces({asset: found for asset, found in days.items() if found}, tuple(sorted(files)))
 
-    def entomb(self, named: Named, owner: str, tell: Callable[[str], None]) -> None:
-        """Put a customer on the list: from now on no line of theirs comes in with their id.
+    def entomb(self, named: Named, owner: str, tell: Callable[[str], None]) -> str:
+        """Put a customer on the list, and return their digest on it: from now on no line of theirs comes in with their id.
+
+        It need not be the one they were asked about by: another process may have made the list since, with its own salt.
 
         In this process the id is remembered, so that `carry_out` finds the customer in the database and the exports even
         where the lake no longer names them, such as after a backup was put back.
         """
         with self._lake.exclusively(owner, tell):
-            self._tombstones.add(named.digest)
-        self._asked[named.digest] = named.customer
+            digest = self._tombstones.named(named.customer).digest
+            self._tombstones.add(digest)
+        self._asked[digest] = named.customer
+        return digest
 
     def carry_out(self, digest: str, owner: str, tell: Callable[[str], None]) -> Erased:
         """Take a customer out of everything, under the lake's lock.

@@ -30,6 +30,7 @@ WHOLE_HISTORY = -1
 MODEL_IN_FORCE = "model in force"
 REPORT = "segment_report"
 RAW = "raw_transactions"
+SNAPSHOT = "customer_segments"
 PUBLICATION = "published_segments"
 EXPORT = "segment_export"
 
@@ -161,6 +162,12 @@ class Freshness:
         made_from = self.made_from(asset, days)
         return {day for day in days if self._stored(asset, day) == made_from[day]}
 
+    def scored(self, days: Sequence[date]) -> set[date]:
+        """Days whose segments were made from the features that stand now, by whichever version of the model."""
+        features = {"rfm_features": {day: self._lake.inputs("rfm_features", day) or "" for day in days}}
+        by_version = [self._digests(SNAPSHOT, days, features, model) for model in self._models.digests()]
+        return {day for day in days if any(self._stored(SNAPSHOT, day) == made[day] for made in by_version)}
+
     def lost_days(self) -> Collection[date]:
         """Days whose raw rows are not to be had any more: they stay as they are and cannot be computed again."""
         return self._source.lost_days()
@@ -168,7 +175,7 @@ class Freshness:
     def unpublished(self, until: date) -> list[date]:
         """Earlier days whose segments never reached the database since the last one that did: those nights failed."""
         published = self._lake.days(PUBLICATION) if PUBLICATION in self.recipes else []
-        return [day for day in self._lake.days("customer_segments") if published and published[-1] < day < until]
+        return [day for day in self._lake.days(SNAPSHOT) if published and published[-1] < day < until]
 
     def _stored(self, asset: str, day: date) -> str | None:
         if asset == EXPORT and self._exports:
@@ -182,9 +189,13 @@ class Freshness:
             found[asset] = self._digests(asset, days, found)
         return found
 
-    def _digests(self, asset: str, days: Sequence[date], upstream: Mapping[str, Mapping[date, str]]) -> dict[date, str]:
+    def _digests(
+        self, asset: str, days: Sequence[date], upstream: Mapping[str, Mapping[date, str]], model: str | None = None
+    ) -> dict[date, str]:
+        """What days are made from; `model` is the digest of the one that scores, if not of the one in force."""
         recipe = self.recipes[asset]
-        shaped_by = self._models.digest() if recipe.settings == MODEL_IN_FORCE else recipe.settings
+        in_force = self._models.digest() if model is None else model
+        shaped_by = in_force if recipe.settings == MODEL_IN_FORCE else recipe.settings
         own = f"{asset}:{LOGIC_VERSION}:{shaped_by}"
         if not recipe.upstream:
             return {day: _digest([own, self._source.digest(day)]) for day in days}

@@ -106,11 +106,11 @@ class Lake:
         """The days of an asset that are in the lake, in order."""
         folder = f"{self.root}/{asset}"
         try:
-            names = [name for name in os.listdir(folder) if name.startswith(DAY)]  # noqa: PTH208, see above
+            names = os.listdir(folder)  # noqa: PTH208, see above
         except FileNotFoundError:
             return []
-        whole = [name for name in names if os.path.exists(f"{folder}/{name}/{PART}")]  # noqa: PTH110
-        return sorted(date.fromisoformat(name.removeprefix(DAY)) for name in whole)
+        found = {name: day for name in names if (day := day_of(name))}
+        return sorted(day for name, day in found.items() if os.path.exists(f"{folder}/{name}/{PART}"))  # noqa: PTH110
 
     def came_from(self, source_file: str, days: Collection[date]) -> bool:
         """Whether raw rows of a source's file are in the lake, on one of the days it holds."""
@@ -267,6 +267,17 @@ def _expression(rows: Rows, layout: schema.Table) -> ir.Table:
     if isinstance(rows, ir.Table):
         return rows
     raise TypeError(f"{layout.asset}: expected a table, got {type(rows).__name__}")
+
+
+def day_of(folder: str) -> date | None:
+    """The day that a folder holds; None of any other, such as one that was set aside as `date=2025-07-16.bak`."""
+    if not folder.startswith(DAY):
+        return None
+    try:
+        day = date.fromisoformat(folder.removeprefix(DAY))
+    except ValueError:
+        return None
+    return day if folder == f"{DAY}{day}" else None
 
 
 def in_ranges(days: Sequence[date]) -> str:

@@ -70,6 +70,10 @@ class ModelStore:
         pointer = self.root / "in_force.json"
         return pointer.read_text() if pointer.exists() else ""
 
+    def digests(self) -> list[str]:
+        """What `digest` is, or was, while each version is in force."""
+        return [_pointer(version) for version in self.versions()]
+
     def save(
         self, model: SegmentationModel, diagnostics: pd.DataFrame, promotion: str, continues: int | None = None
     ) -> int:
@@ -128,7 +132,7 @@ class ModelStore:
             listed = ", ".join(map(str, self.versions())) or "none yet"
             raise NoSuchVersion(f"There is no version {version} of the model in {self.root}. Versions: {listed}.")
         staged = self.root / f".{uuid.uuid4().hex}"
-        staged.write_text(json.dumps({"version": version}))
+        staged.write_text(_pointer(version))
         staged.replace(self.root / "in_force.json")
 
     def load(self, version: int) -> SegmentationModel:
@@ -169,6 +173,10 @@ class ModelStore:
 
     def _folder(self, version: int) -> UPath:
         return self.root / f"version={version:04d}"
+
+
+def _pointer(version: int) -> str:
+    return json.dumps({"version": version})
 
 
 def _now() -> str:

@@ -36,23 +36,21 @@ class Seen:
     """What the sensor remembers from one look to the next.
 
     Attributes:
-        state: What the source held when nothing more was to be requested; empty while there may be.
+        state: What the source held when nothing was due; empty while something is, if in vain: it may be mended any time.
         tried: Keys of what was due at the last look, requested then or before.
         requests: How often runs were requested. It is part of their run keys, so that content that comes back is
             requested again, and a look that was cut short requests nothing twice.
-        told: What is in vain, if anything.
     """
 
     state: str = ""
     tried: tuple[str, ...] = ()
     requests: int = 0
-    told: str = ""
 
     @classmethod
     def read(cls, cursor: str | None) -> "Seen":
         """What was written, or nothing."""
         found = json.loads(cursor) if cursor else {}
-        return cls(**{**found, "tried": tuple(found.get("tried", ()))})
+        return cls(found.get("state", ""), tuple(found.get("tried", ())), found.get("requests", 0))
 
     def written(self) -> str:
         """As the sensor's cursor."""
@@ -98,16 +96,15 @@ def new_data(settings: Settings, now: Callable[[], datetime] = lambda: datetime.
         state = f"{last} {source.state()}"
         seen = Seen.read(context.cursor)
         if state == seen.state:
-            return dg.SkipReason(seen.told or _nothing_new(source))
+            return dg.SkipReason(_nothing_new(source))
         source.refresh()
         due = catching_up.due(freshness, lake, days, seen.tried)
         new = [each for each in due if each.key not in seen.tried]
         vain = [each for each in due if each.key in seen.tried]
-        told = _in_vain(vain[0]) if vain else ""
         keys = tuple(each.key for each in due)
-        context.update_cursor(Seen("" if new else state, keys, seen.requests + bool(new), told).written())
+        context.update_cursor(Seen("" if due else state, keys, seen.requests + bool(new)).written())
         if not new:
-            return dg.SkipReason(told or _nothing_new(source))
+            return dg.SkipReason(_in_vain(vain[0]) if vain else _nothing_new(source))
         for each in new:
             context.log.info(f"{_named(each)}: {each.reason}.")
         return dg.SensorResult(

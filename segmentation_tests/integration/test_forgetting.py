@@ -22,10 +22,13 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
+from segmentation_pipeline import inspection
 from segmentation_pipeline.cli import app
 from segmentation_pipeline.instance import DAGSTER_YAML
+from segmentation_pipeline.opening import build_resources
 from segmentation_pipeline.planning import FEATURES, PUBLISHING, QUALITY, SEGMENTS, plan
 from segmentation_pipeline.reporting import metadata
+from segmentation_pipeline.settings import load
 from segmentation_tests.integration.live_shop import LiveShop, configure, days
 from segmentation_tests.integration.published import VARIABLE
 
@@ -184,6 +187,23 @@ def after(before, published_before, tmp_path_factory) -> Shop:
     done = found.forget()
     assert done.exit_code == 0, done.output
     return found
+
+
+def test_two_who_ask_at_once_about_the_first_customers_are_both_heard(before, tmp_path):
+    shop = before.copied(tmp_path)
+    content = yaml.safe_load(shop.config.read_text())
+    del content["publish"]
+    shop.config.write_text(yaml.safe_dump(content))
+    another = next(each for each in sorted(set(shop.table("customer_orders")["customer_id"])) if each != CUSTOMER)
+    resources = build_resources(load(shop.config))
+    asked = inspection.asked_to_forget(resources, CUSTOMER)  # and while people think about it
+    assert shop.forget(another).exit_code == 0
+    digest = resources["erasure"].entomb(asked.named, "a test", print)
+    erased = resources["erasure"].carry_out(digest, "a test", print)
+    assert erased.rows["customer_orders"] == asked.traces.rows["customer_orders"]
+    left = set(shop.table("customer_orders")["customer_id"])
+    assert left.isdisjoint({CUSTOMER, another})
+    assert naming(shop.lake) == []
 
 
 def test_before_the_customer_is_in_every_table_copy_export_and_published_table(before, published_before):

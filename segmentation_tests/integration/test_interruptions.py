@@ -214,6 +214,21 @@ def test_a_killed_process_leaves_no_lock_behind(tmp_path):
         assert told == []
 
 
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_command_that_is_interrupted_says_so_and_how_to_go_on(tmp_path, how):
+    file = configure(tmp_path, FIRST, LAST)
+    command = [sys.executable, "-m", "segmentation_pipeline.cli", "run", "--config", str(file)]
+    environment = {**os.environ, "DAGSTER_HOME": str(tmp_path / "dagster")}
+    run = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while run.poll() is None and not (tmp_path / "lake" / "raw_transactions").exists():
+        time.sleep(0.1)
+    run.send_signal(how)
+    _shown, told = run.communicate(timeout=60)
+    assert "Interrupted. What was finished is kept, and nothing is half-written; run it again to go on." in told
+    assert "Traceback" not in told
+    assert run.returncode == 130
+
+
 class Flaky:
     """A source that cannot be reached at first."""
 

@@ -51,6 +51,15 @@ def test_a_day_without_rows_is_an_empty_file_and_no_missing_partition(lake):
     assert pq.read_schema(str(lake.file("customer_orders", DAYS[1]))).names == schema.CUSTOMER_ORDERS.names
 
 
+def test_a_folder_that_was_set_aside_is_no_day(lake):
+    lake.write(schema.CUSTOMER_ORDERS, orders([DAYS[0]]), {DAYS[0]: "digest"})
+    folder = lake.root / "customer_orders"
+    for name in ("date=2025-07-01.bak", "date=20250702", "date=", "2025-07-03"):
+        (folder / name).mkdir()
+        (folder / name / "part-0.parquet").write_bytes((folder / "date=2025-07-01" / "part-0.parquet").read_bytes())
+    assert lake.days("customer_orders") == [DAYS[0]]
+
+
 def test_rows_are_stored_by_key_whatever_order_they_come_in(lake):
     lake.write(schema.CUSTOMER_ORDERS, orders([DAYS[0]]), {DAYS[0]: "digest"})
     assert pq.read_table(str(lake.file("customer_orders", DAYS[0])))["customer_id"].to_pylist() == ["a", "b", "c"]

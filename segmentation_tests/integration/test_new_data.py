@@ -143,6 +143,50 @@ def test_a_delivery_that_fails_its_gate_is_requested_once_and_the_reason_stays_i
     assert daemon.until_settled() == [[("raw_transactions", "2025-07-10")]]  # and this has come again
 
 
+def test_what_follows_a_day_that_was_let_through_by_hand_is_requested(daemon):
+    (file,) = daemon.shop.landing.glob("*2025-07-10*")
+    rows = pd.read_parquet(file)
+    pd.concat([rows, rows]).to_parquet(file)
+    daemon.until_settled()
+    content = yaml.safe_load(daemon.shop.file.read_text()) | {
+        "quality": {"max_duplicate_share": 0.9, "max_quarantined_share": 0.9}
+    }
+    daemon.shop.file.write_text(yaml.safe_dump(content))
+    lenient = Daemon(LiveShop(daemon.shop.file, daemon.shop.instance))
+    lenient.cursor = daemon.cursor
+    assert "2025-07-10 was requested before and is still out of date" in lenient.tick()
+    lenient.shop.run(TRANSACTIONS, date(2025, 7, 10), date(2025, 7, 10))
+    assert lenient.until_settled() == [
+        [("customer_returns", "2025-07-10 to 2025-07-14")],
+        [("rfm_features", "2025-07-14"), ("rfm_features", "2025-07-13")],
+    ]
+
+
+def test_snapshots_whose_segments_could_not_be_made_are_told_until_they_are(daemon):
+    sold(daemon.shop.landing / "late.parquet", LATE)
+    for _step in range(2):
+        daemon.shop.carry_out(daemon.tick(), daemon.sensor.name)
+    requests = daemon.tick()
+    model = Path(str(daemon.shop.lake.root)) / "segmentation_model"
+    model.rename(model.with_name("away"))
+    assert daemon.shop.carry_out(requests, daemon.sensor.name) == [False, False, False]
+    model.with_name("away").rename(model)
+    told = "rfm_features and what follows of 2025-07-14 was requested before and is still out of date"
+    assert told in daemon.tick()
+    daemon.shop.snapshots([day for day in SNAPSHOTS if day >= LATE])
+    assert daemon.tick().startswith("Nothing in")
+
+
+def test_another_model_in_force_makes_no_snapshot_stale(daemon):
+    models = daemon.shop.resources["models"]
+    shutil.copytree(str(models.root / "version=0001"), str(models.root / "version=0002"))
+    models.put_in_force(2)
+    assert daemon.shop.resources["freshness"].standing("customer_segments", SNAPSHOTS) == set()
+    assert daemon.tick().startswith("Nothing in")
+    sold(daemon.shop.landing / "late.parquet", LATE)
+    assert isinstance(daemon.tick(), list), "it was not asleep"
+
+
 def test_a_file_delivered_again_with_other_rows_touches_the_days_of_both_versions(daemon):
     file = sold(daemon.shop.landing / "fix.parquet", date(2025, 7, 6))
     daemon.until_settled()

@@ -50,6 +50,21 @@ def test_new_and_updated_rows_change_the_digests_of_their_days_and_no_other(data
     assert len(raw(other)) == 11
 
 
+@pytest.mark.parametrize("kind", ["timestamptz", "timestamp", "date"])
+def test_rows_of_a_day_that_begins_twice_are_all_found(database, tmp_path, kind):
+    database.execute("SET TimeZone = 'Atlantic/Azores'")  # where the clock goes back from 01:00 to 00:00
+    make_table(database, kind)
+    autumn = {"timezone": "Atlantic/Azores", "start_date": date(2025, 10, 1), "end_date": date(2025, 10, 31)}
+    sell(database, [f"2025-10-{day} 12:00" for day in range(24, 29)])
+    source = opened(tmp_path, **autumn)
+    assert len(raw(source)) == 5
+    twice = ["2025-10-26 00:20+00", "2025-10-26 01:20+00"]  # the first and the second 00:20 of the 26th
+    sell(database, twice if kind == "timestamptz" else ["2025-10-26 00:20", "2025-10-26 00:20"])
+    source.refresh()
+    assert len(raw(source)) == 7
+    assert len(raw(source, date(2025, 10, 26))) == 3
+
+
 @pytest.mark.parametrize("mark", ["id", "updated_at"])
 def test_days_whose_rows_are_as_they_were_are_not_fetched_again(database, tmp_path, mark):
     make_table(database)

@@ -39,6 +39,18 @@ def schema() -> str:
     return f"shop_{next(NUMBERS)}"
 
 
+def test_what_the_databases_usual_isolation_is_does_not_matter(url, schema):
+    with psycopg.connect(url, autocommit=True) as owner:
+        name = owner.info.dbname
+        owner.execute(f"ALTER DATABASE {name} SET default_transaction_isolation TO 'repeatable read'")
+    try:
+        assert publish(schema, MONDAY, {"ann": 1}).outcome == "published"
+        assert publish(schema, TUESDAY, {"ann": 2}).outcome == "published"
+    finally:
+        with psycopg.connect(url, autocommit=True) as owner:
+            owner.execute(f"ALTER DATABASE {name} RESET default_transaction_isolation")
+
+
 def test_a_first_day_makes_the_tables_and_tells_everyone_as_new(url, schema):
     done = publish(schema, MONDAY, {"ann": 1, "bob": 0})
     assert (done.outcome, done.latest, done.customers, done.model_version, done.touched_rows) == (

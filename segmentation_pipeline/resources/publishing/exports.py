@@ -23,7 +23,7 @@ from upath import UPath
 from segmentation_pipeline.core import schema
 from segmentation_pipeline.core.changes import flows
 from segmentation_pipeline.resources import parquet
-from segmentation_pipeline.resources.lake import Lake
+from segmentation_pipeline.resources.lake import Lake, day_of
 from segmentation_pipeline.resources.publishing import spreadsheets
 
 PARQUET = "segment_changes.parquet"
@@ -70,8 +70,8 @@ class ExportFolder:
 
         One whose customers were computed again since is passed over: what was exported of it is no longer known.
         """
-        found = (date.fromisoformat(folder.name.removeprefix("date=")) for folder in self.root.glob("date=*"))
-        for earlier in sorted((each for each in found if each < day), reverse=True):
+        found = (day_of(folder.name) for folder in self.root.glob("date=*"))
+        for earlier in sorted((each for each in found if each and each < day), reverse=True):
             note, snapshot = self._note(earlier), self._lake.inputs(SNAPSHOT, earlier)
             if note and snapshot and note.snapshot == snapshot and self._lake.file(SNAPSHOT, earlier).exists():
                 return earlier

@@ -170,8 +170,8 @@ class SegmentPublisher:
                 raise self._fault(connection, problem) from None
 
     def _begin(self, cursor: "Cursor") -> None:
+        cursor.execute(statements.READ_COMMITTED)
         for name, value in (
-            ("transaction_isolation", "read committed"),  # what another publisher commits while this one waits is seen
             ("lock_timeout", LOCK_TIMEOUT),
             ("search_path", f'"{self._schema}", pg_temp'),
         ):

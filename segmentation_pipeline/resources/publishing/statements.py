@@ -11,6 +11,9 @@ the search path is the shop's schema, and what the transaction alone needs stand
 # $1: the schema. One publisher at a time; the others wait here until it has committed.
 ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtextextended('segmentation_pipeline ' || $1, 0))::text"
 
+# Before any query. What another publisher commits while this one waits is seen, whatever the database's default is.
+READ_COMMITTED = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED"
+
 SET_LOCAL = "SELECT set_config($1, $2, true)"
 
 SCHEMA_EXISTS = "SELECT count(*) FROM pg_namespace WHERE nspname = $1"

@@ -137,7 +137,10 @@ class SalesTable:
         return f"SELECT CASE WHEN {self._within()} THEN {self._moment}::date END::text"
 
     def _within(self) -> str:
-        return f"({self._moment} >= $1::date AND {self._moment} < $2::date)"
+        """From the first day to before the second; the wider bounds are for an index, as a day may begin twice."""
+        at = self._moment
+        wider = f"{at} >= $1::date - 1 AND {at} < $2::date + 1"
+        return f"({wider} AND {at}::date >= $1::date AND {at}::date < $2::date)"
 
     def _rows_of(self, day: Day, days: Range) -> tuple[str, tuple[str, str]]:
         if day is None:
