@@ -39,6 +39,9 @@ run_retries:
   enabled: true
   max_retries: 2
   retry_on_asset_or_op_failure: false
+run_launcher:
+  module: segmentation_pipeline.resources.run_launcher
+  class: WatchfulRunLauncher
 # Dagster's own SQLite event log with one pooled connection and one transaction per batch: a run over a year of days
 # writes thousands of events. Remove these lines for the stock storage; the rows are the same.
 event_log_storage:

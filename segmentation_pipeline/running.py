@@ -18,6 +18,7 @@ from segmentation_pipeline.errors import Interrupted, PipelineError
 from segmentation_pipeline.jobs import LAKE_TAG
 from segmentation_pipeline.partitions import FIRST_DAY_TAG, LAST_DAY_TAG
 from segmentation_pipeline.planning import PlannedRun
+from segmentation_pipeline.resources.run_launcher import MACHINE_TAG, machine
 
 STEP_NAMES = {
     "raw_transactions": "reading the source",
@@ -113,7 +114,7 @@ def forget(definitions: dg.Definitions, instance: dg.DagsterInstance, digest: st
     lake = str((definitions.resources or {})["lake"].root)
     try:
         done = definitions.resolve_job_def("forget_customer").execute_in_process(
-            instance=instance, run_id=run_id, run_config=config, tags={LAKE_TAG: lake}
+            instance=instance, run_id=run_id, run_config=config, tags={LAKE_TAG: lake, MACHINE_TAG: machine()}
         )
     except dg.DagsterExecutionInterruptedError as stopped:
         raise Interrupted(STOPPED) from stopped
@@ -148,7 +149,7 @@ def _execute_one(
         instance=instance,
         run_id=run_id,
         run_config=config,
-        tags={**days, LAKE_TAG: lake, MAX_RETRIES_TAG: "0"},
+        tags={**days, LAKE_TAG: lake, MACHINE_TAG: machine(), MAX_RETRIES_TAG: "0"},
         partition_key=run.first_day.isoformat() if run.first_day and not days else None,
         asset_selection=[dg.AssetKey(asset) for asset in run.assets],
     )

@@ -18,7 +18,9 @@ from segmentation_pipeline.core.text import PLAIN_ID, is_surely_known, known_cus
 from segmentation_pipeline.settings import Cleaning, Settings
 
 LARGEST_DECIMAL = 10**13
-MANGLED_ID = r"[\x00-\x1f\x{fffd}]|^#(REF|N/A|VALUE|NAME|DIV/0|NUM|NULL)|^[0-9](\.[0-9]+)?[eE]\+[0-9]+$"
+LONGEST_CUSTOMER_ID = 200
+CONTROL_SIGNS = r"[\x00-\x1f\x{fffd}]"
+MANGLED_ID = CONTROL_SIGNS + r"|^#(REF|N/A|VALUE|NAME|DIV/0|NUM|NULL)|^[0-9](\.[0-9]+)?[eE]\+[0-9]+$"
 DIGITS = r"^[+-]?[0-9]{1,15}$"
 COMMA_NUMBER = r"^[+-]?([0-9]+|[0-9]{1,3}(\.[0-9]{3})+)(,[0-9]+)?([eE][+-]?[0-9]+)?$"
 
@@ -39,6 +41,9 @@ RULES = (
          lambda t, _s: t.invoice_is_mapped & t.parsed_invoice_id.isnull()),
     Rule("unreadable_invoice_id", "The invoice number was mangled: control signs, a spreadsheet's error, or 5.36E+05.",
          lambda t, _s: t.invoice_is_plain.ifelse(False, t.parsed_invoice_id.re_search(MANGLED_ID))),
+    Rule("unreadable_customer_id", "The customer's id was mangled: control signs, or longer than 200 signs.",
+         lambda t, _s: (~t.customer_is_plain & t.parsed_customer_id.re_search(CONTROL_SIGNS))
+         | (t.parsed_customer_id.length() > LONGEST_CUSTOMER_ID)),
     Rule("missing_timestamp", "There is no date and time of sale.",
          lambda t, _s: t.invoiced_at_text.isnull()),
     Rule("unreadable_timestamp", "The date and time of sale cannot be read.",

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from segmentation_pipeline.resources.sources.source import TransactionSource
 
 # Raised whenever the same input would give other rows than before: lakes of earlier versions are then brought up to date.
-LOGIC_VERSION = "3"
+LOGIC_VERSION = "4"
 WHOLE_HISTORY = -1
 MODEL_IN_FORCE = "model in force"
 REPORT = "segment_report"

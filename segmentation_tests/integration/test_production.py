@@ -3,6 +3,7 @@
 import configparser
 import re
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -49,6 +50,21 @@ def unit(name: str) -> configparser.ConfigParser:
     parser.optionxform = str  # names as they are written
     parser.read(UNITS[name])
     return parser
+
+
+def test_the_runbooks_commands_see_every_sign_of_the_environment_file(tmp_path):
+    address = "postgresql://shop:p#w;(1)*@db/shop?sslmode=require&connect_timeout=5"
+    lines = (
+        (FILES / "segmentation.env.example").read_text().replace("# SHOP_DATABASE_URL=", f"SHOP_DATABASE_URL={address}")
+    )
+    (tmp_path / "segmentation.env").write_text(lines)
+    shown = re.findall(r"sh -c '(.*?) /opt/segmentation/bin/", (PROJECT / "docs" / "operations.md").read_text())
+    assert len(shown) == 3
+    for words in shown:
+        command = words.replace("/etc/segmentation/", f"{tmp_path}/").replace("cd; ", "")
+        done = subprocess.run(["sh", "-c", f"{command} env"], capture_output=True, text=True, check=True, cwd=tmp_path)
+        assert f"SHOP_DATABASE_URL={address}" in done.stdout.splitlines()
+        assert "DAGSTER_EVENT_BATCH_SIZE=1000" in done.stdout.splitlines()
 
 
 @dataclass(frozen=True)

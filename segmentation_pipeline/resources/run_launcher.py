@@ -1,0 +1,100 @@
+"""Dagster's run launcher, which also tells when the process of a run is gone.
+
+The stock launcher leaves that to the server that started the process. Where both end at once, by a power cut, a killed
+container or a machine out of memory, the run would count as started for ever, and no other would begin. This one looks for
+the process itself: Dagster's daemon then fails the run, and starts it again as `run_retries` says. Switch it on with these
+lines in `$DAGSTER_HOME/dagster.yaml`:
+
+    run_launcher:
+      module: segmentation_pipeline.resources.run_launcher
+      class: WatchfulRunLauncher
+"""
+
+import os
+import signal
+import socket
+from pathlib import Path
+
+from dagster import DagsterEventType, DagsterRun
+from dagster._core.errors import DagsterUserCodeUnreachableError
+from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, LaunchRunContext, WorkerStatus
+from dagster._core.storage.tags import GRPC_INFO_TAG
+
+# Where the process of a run is: without it, nothing is known of the run's process.
+MACHINE_TAG = "segmentation/machine"
+BOOT = Path("/proc/sys/kernel/random/boot_id")
+CLOCK_SECONDS = 5
+
+
+class WatchfulRunLauncher(DefaultRunLauncher):
+    """A drop-in for `DefaultRunLauncher` that finds out whether the process of a run is there.
+
+    Runs are launched by the one daemon of an instance, whose machine or container they share. So a launched run of another
+    machine, or of this one before it was started anew, is gone. Of a command, that is known only on its own machine.
+    """
+
+    @property
+    def supports_check_run_worker_health(self) -> bool:
+        """It does."""
+        return True
+
+    def launch_run(self, context: LaunchRunContext) -> None:
+        """As the stock one, with a note of where."""
+        self._instance.add_run_tags(context.dagster_run.run_id, {MACHINE_TAG: machine()})
+        super().launch_run(context)
+
+    def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
+        """Whether the process of a run is there, as far as that is known."""
+        place, begun = run.tags.get(MACHINE_TAG), self._begun(run.run_id)
+        if place is None or begun is None:
+            return CheckRunHealthResult(WorkerStatus.RUNNING)
+        if place != machine():
+            is_gone, told = GRPC_INFO_TAG in run.tags, f"the machine it ran on is gone or was started anew ({place})"
+        else:
+            is_gone, told = not is_alive(*begun), f"its process {begun[0]} ended without a word"
+        return (
+            CheckRunHealthResult(WorkerStatus.FAILED, told) if is_gone else CheckRunHealthResult(WorkerStatus.RUNNING)
+        )
+
+    def terminate(self, run_id: str) -> bool:
+        """As the stock one; where the server that started the process cannot be reached, the process itself is told."""
+        try:
+            return super().terminate(run_id)
+        except DagsterUserCodeUnreachableError:
+            run, begun = self._instance.get_run_by_id(run_id), self._begun(run_id)
+            if run is None or begun is None or run.tags.get(MACHINE_TAG) != machine() or not is_alive(*begun):
+                raise
+            os.kill(begun[0], signal.SIGINT)
+            return True
+
+    def _begun(self, run_id: str) -> tuple[int, float] | None:
+        """The process of a run, and when it began the run; None before it has."""
+        entries = self._instance.all_logs(run_id, of_type=DagsterEventType.RUN_START)
+        found = [(entry.dagster_event.pid, entry.timestamp) for entry in entries if entry.dagster_event]
+        return next(((pid, moment) for pid, moment in reversed(found) if pid), None)
+
+
+def machine() -> str:
+    """This machine or container since it was last started."""
+    return f"{socket.gethostname()} {BOOT.read_text().strip()}" if BOOT.exists() else socket.gethostname()
+
+
+def is_alive(pid: int, moment: float) -> bool:
+    """Whether a process that was there at a moment still is; another one may have got its number since."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's, and there
+        pass
+    stat = Path(f"/proc/{pid}/stat")
+    if not stat.exists():  # a system that tells no more
+        return True
+    state, *fields = stat.read_text().rpartition(")")[2].split()
+    started = _system_start() + int(fields[18]) / os.sysconf("SC_CLK_TCK")
+    return state not in "ZX" and started <= moment + CLOCK_SECONDS
+
+
+def _system_start() -> int:
+    lines = Path("/proc/stat").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("btime"))
