@@ -29,8 +29,8 @@ CLOCK_SECONDS = 5
 class WatchfulRunLauncher(DefaultRunLauncher):
     """A drop-in for `DefaultRunLauncher` that finds out whether the process of a run is there.
 
-    Runs are launched by the one daemon of an instance, whose machine or container they share. So a launched run of another
-    machine, or of this one before it was started anew, is gone. Of a command, that is known only on its own machine.
+    What this machine or container did before it was last started is gone. Runs are launched by the one daemon of an instance,
+    whose machine they share: a launched run of another one is gone too. Of a command on another machine nothing is known.
     """
 
     @property
@@ -45,13 +45,14 @@ class WatchfulRunLauncher(DefaultRunLauncher):
 
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
         """Whether the process of a run is there, as far as that is known."""
-        place, begun = run.tags.get(MACHINE_TAG), self._begun(run.run_id)
+        place, here, begun = run.tags.get(MACHINE_TAG), machine(), self._begun(run.run_id)
         if place is None or begun is None:
             return CheckRunHealthResult(WorkerStatus.RUNNING)
-        if place != machine():
-            is_gone, told = GRPC_INFO_TAG in run.tags, f"the machine it ran on is gone or was started anew ({place})"
-        else:
+        if place == here:
             is_gone, told = not is_alive(*begun), f"its process {begun[0]} ended without a word"
+        else:
+            is_gone = GRPC_INFO_TAG in run.tags or place.split(" ")[0] == here.split(" ")[0]
+            told = f"the machine it ran on is gone or was started anew ({place})"
         return (
             CheckRunHealthResult(WorkerStatus.FAILED, told) if is_gone else CheckRunHealthResult(WorkerStatus.RUNNING)
         )

@@ -101,6 +101,11 @@ def test_of_another_machine_only_a_launched_run_is_gone(instance, process):
     assert monitored(instance, launched.run_id) == "FAILURE"
 
 
+def test_what_this_machine_did_before_it_was_started_anew_is_gone(instance, process):
+    before = {MACHINE_TAG: f"{machine().split(' ')[0]} another-start"}
+    assert monitored(instance, begun(instance, process.pid, **before).run_id) == "FAILURE"
+
+
 def test_of_a_run_without_a_note_of_its_machine_nothing_is_known(instance):
     run = instance.create_run_for_job(idle)
     instance.report_dagster_event(dg.DagsterEvent("PIPELINE_START", "idle", message="begun", pid=1), run.run_id)
