@@ -22,6 +22,7 @@ SEVERITIES = {
 }
 DAYS_SHOWN = 20
 DAYS_NAMED = 3
+SIGNS_SHOWN = 200
 
 
 def check_result(stage: str, verdict: Verdict, samples: Mapping[date, str]) -> dg.AssetCheckResult:
@@ -123,7 +124,9 @@ def _range(column: str, values: pd.Series) -> str:
         return f"{column}: nothing to compare with"
     if not pd.api.types.is_numeric_dtype(known) and not hasattr(known.iloc[0], "as_tuple"):
         shown = sorted({str(value) for value in known})
-        return f"{column}: {', '.join(shown[:2])[:200]}{' and more' if len(shown) > 2 else ''}"
+        text = ", ".join(shown[:2])
+        text = text if len(text) <= SIGNS_SHOWN else f"{text[:SIGNS_SHOWN]}…"
+        return f"{column}: {text}{' and more' if len(shown) > 2 else ''}"
     low, high = (f"{float(value):,.6g}" for value in (known.min(), known.max()))
     missing = f", {len(values) - len(known)} not comparable" if len(known) < len(values) else ""
     return f"{column}: {low if low == high else f'{low} to {high}'}{missing}"
