@@ -63,7 +63,7 @@ def due(freshness: Freshness, lake: Lake, days: Sequence[date], tried: Collectio
 
 def _snapshots(freshness: Freshness, days: Sequence[date]) -> list[Due]:
     """The newest one by itself, with its report and where it is published, and then the older ones."""
-    reason = "orders or returns of earlier days changed"
+    reason = "orders or returns of earlier days changed, or segments were not scored anew since"
     published = tuple(asset for asset in PUBLISHING if asset in freshness.recipes)
     older = _runs(freshness, (*FEATURES, *SEGMENTS), days[:-1], reason)
     newest = _runs(freshness, (*FEATURES, *SEGMENTS, *published), days[-1:], reason)
@@ -75,7 +75,10 @@ def _stale_snapshots(freshness: Freshness, lake: Lake, days: Sequence[date]) -> 
 
     Segments are those of the model that was in force on their night: another one does not make them stale.
     """
-    known = [day for day in lake.days(SNAPSHOT) if days and days[0] <= day <= days[-1]]
+    both = set(lake.days(SNAPSHOT)).intersection(
+        lake.days(FEATURES[0])
+    )  # features of old days may have been tidied away
+    known = sorted(day for day in both if days and days[0] <= day <= days[-1])
     unscored = set(known) - freshness.scored(known)
     return sorted(unscored.union(_behind(freshness, lake, days, FEATURES[:1], FEATURES[0])))
 

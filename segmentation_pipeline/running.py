@@ -114,7 +114,10 @@ def forget(definitions: dg.Definitions, instance: dg.DagsterInstance, digest: st
     lake = str((definitions.resources or {})["lake"].root)
     try:
         done = definitions.resolve_job_def("forget_customer").execute_in_process(
-            instance=instance, run_id=run_id, run_config=config, tags={LAKE_TAG: lake, MACHINE_TAG: machine()}
+            instance=instance,
+            run_id=run_id,
+            run_config=config,
+            tags={LAKE_TAG: lake, MACHINE_TAG: machine(), MAX_RETRIES_TAG: "0"},
         )
     except dg.DagsterExecutionInterruptedError as stopped:
         raise Interrupted(STOPPED) from stopped

@@ -14,13 +14,16 @@ import ibis.expr.types as ir
 from ibis import _
 
 from segmentation_pipeline.core import dating, schema
-from segmentation_pipeline.core.text import PLAIN_ID, is_surely_known, known_customer, meant, meant_customer
+from segmentation_pipeline.core.text import PLAIN_ID, is_surely_known, meant, meant_customer
 from segmentation_pipeline.settings import Cleaning, Settings
 
 LARGEST_DECIMAL = 10**13
 LONGEST_CUSTOMER_ID = 200
-CONTROL_SIGNS = r"[\x00-\x1f\x{fffd}]"
-MANGLED_ID = CONTROL_SIGNS + r"|^#(REF|N/A|VALUE|NAME|DIV/0|NUM|NULL)|^[0-9](\.[0-9]+)?[eE]\+[0-9]+$"
+_BROKEN_ID = r"[\x00-\x1f\x{fffd}]|^#(REF|N/A|VALUE|NAME|DIV/0|NUM|NULL)|"
+MANGLED_ID = _BROKEN_ID + r"^[0-9](\.[0-9]+)?[eE]\+[0-9]+$"
+MANGLED_CUSTOMER_ID = (
+    _BROKEN_ID + r"^[0-9](\.[0-9]{1,9})?[eE]\+[0-9]+$"
+)  # a number with all its digits is still one customer's
 DIGITS = r"^[+-]?[0-9]{1,15}$"
 COMMA_NUMBER = r"^[+-]?([0-9]+|[0-9]{1,3}(\.[0-9]{3})+)(,[0-9]+)?([eE][+-]?[0-9]+)?$"
 
@@ -41,8 +44,8 @@ RULES = (
          lambda t, _s: t.invoice_is_mapped & t.parsed_invoice_id.isnull()),
     Rule("unreadable_invoice_id", "The invoice number was mangled: control signs, a spreadsheet's error, or 5.36E+05.",
          lambda t, _s: t.invoice_is_plain.ifelse(False, t.parsed_invoice_id.re_search(MANGLED_ID))),
-    Rule("unreadable_customer_id", "The customer's id was mangled: control signs, or longer than 200 signs.",
-         lambda t, _s: (~t.customer_is_plain & t.parsed_customer_id.re_search(CONTROL_SIGNS))
+    Rule("unreadable_customer_id", "The customer's id was mangled: control signs, a spreadsheet's error, 1.2E+11, or length.",
+         lambda t, _s: (~t.customer_is_plain & t.parsed_customer_id.re_search(MANGLED_CUSTOMER_ID))
          | (t.parsed_customer_id.length() > LONGEST_CUSTOMER_ID)),
     Rule("missing_timestamp", "There is no date and time of sale.",
          lambda t, _s: t.invoiced_at_text.isnull()),
@@ -192,14 +195,19 @@ def _meant(table: ir.Table, settings: Settings) -> ir.Table:
     texts = {
         f"{name}_text": table[is_known].ifelse(table[f"{name}_text"], meant(table[f"{name}_text"], tokens))
         for name, is_known in (
-            ("invoice_id", "invoice_is_plain"),
             ("invoiced_at", "invoiced_at_is_known"),
             ("quantity", "quantity_is_known"),
             ("price", "price_is_known"),
         )
     }
-    customer = table.customer_is_plain.ifelse(table.customer_id_text, meant_customer(table.customer_id_text, tokens))
-    return table.mutate(**texts, customer_id_text=customer)
+    invoice, customer = table.invoice_id_text, table.customer_id_text
+    return table.mutate(
+        **texts,
+        parsed_invoice_id=table.invoice_is_plain.ifelse(invoice, _known_id(meant(invoice, tokens), tokens)),
+        parsed_customer_id=table.customer_is_plain.ifelse(
+            customer, _known_id(meant_customer(customer, tokens), tokens)
+        ),
+    )
 
 
 def _chosen(table: ir.Table, settings: Settings) -> ir.Table:
@@ -212,8 +220,6 @@ def _chosen(table: ir.Table, settings: Settings) -> ir.Table:
         invoice_is_mapped=ibis.literal(columns.invoice_id is not None),
         quantity_is_mapped=ibis.literal(columns.quantity is not None),
         price_is_per_item=ibis.literal(columns.unit_price is not None),
-        parsed_invoice_id=_.invoice_is_plain.ifelse(_.invoice_id_text, identifier(_.invoice_id_text)),
-        parsed_customer_id=_.customer_is_plain.ifelse(_.customer_id_text, identifier(_.customer_id_text)),
         parsed_quantity=quantity if columns.quantity else ibis.literal(1, "int64"),
         parsed_price=_.price_is_known.ifelse(_.price_number, None),  # what has no digit is no number
     )
@@ -221,7 +227,12 @@ def _chosen(table: ir.Table, settings: Settings) -> ir.Table:
 
 def customer(text: ir.StringValue, null_tokens: Sequence[str]) -> ir.StringValue:
     """Whose row it is, or null for a guest's: one customer has one id, however the source spells it."""
-    return identifier(known_customer(text, null_tokens))
+    return _known_id(meant_customer(text.strip(), null_tokens), null_tokens)
+
+
+def _known_id(text: ir.StringValue, null_tokens: Sequence[str]) -> ir.StringValue:
+    """An id as it counts; a word for "nothing" is one in either spelling, as 0 of a float column is 0.0."""
+    return meant(identifier(text), null_tokens)
 
 
 def _number(text: ir.StringValue, decimal: str, type_: str) -> ir.DecimalValue:

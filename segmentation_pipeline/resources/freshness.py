@@ -166,7 +166,8 @@ class Freshness:
         """Days whose segments were made from the features that stand now, by whichever version of the model."""
         features = {"rfm_features": {day: self._lake.inputs("rfm_features", day) or "" for day in days}}
         by_version = [self._digests(SNAPSHOT, days, features, model) for model in self._models.digests()]
-        return {day for day in days if any(self._stored(SNAPSHOT, day) == made[day] for made in by_version)}
+        stored = {day: self._stored(SNAPSHOT, day) for day in days}
+        return {day for day in days if any(stored[day] == made[day] for made in by_version)}
 
     def lost_days(self) -> Collection[date]:
         """Days whose raw rows are not to be had any more: they stay as they are and cannot be computed again."""

@@ -52,7 +52,8 @@ class ModelStore:
 
     def versions(self) -> list[int]:
         """Versions that were saved, in order."""
-        return sorted(int(folder.name.removeprefix("version=")) for folder in self.root.glob("version=*"))
+        found = (folder.name.removeprefix("version=") for folder in self.root.glob("version=*"))
+        return sorted(int(name) for name in found if name.isdecimal())  # and not one that was set aside
 
     def in_force(self) -> int:
         """The version that scores customers.
@@ -68,11 +69,11 @@ class ModelStore:
     def digest(self) -> str:
         """Which model is in force, as text; empty if none is."""
         pointer = self.root / "in_force.json"
-        return pointer.read_text() if pointer.exists() else ""
+        return _pointer(self.in_force()) if pointer.exists() else ""
 
     def digests(self) -> list[str]:
-        """What `digest` is, or was, while each version is in force."""
-        return [_pointer(version) for version in self.versions()]
+        """What `digest` is, or was, while each version is in force, those included that were moved away since."""
+        return [_pointer(version) for version in range(1, max(self.versions(), default=0) + 1)]
 
     def save(
         self, model: SegmentationModel, diagnostics: pd.DataFrame, promotion: str, continues: int | None = None

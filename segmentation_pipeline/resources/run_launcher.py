@@ -13,6 +13,7 @@ lines in `$DAGSTER_HOME/dagster.yaml`:
 import os
 import signal
 import socket
+import uuid
 from pathlib import Path
 
 from dagster import DagsterEventType, DagsterRun
@@ -23,7 +24,7 @@ from dagster._core.storage.tags import GRPC_INFO_TAG
 # Where the process of a run is: without it, nothing is known of the run's process.
 MACHINE_TAG = "segmentation/machine"
 BOOT = Path("/proc/sys/kernel/random/boot_id")
-CLOCK_SECONDS = 5
+PROCESSES = Path("/proc/self/ns/pid")  # containers have numbers of processes of their own
 
 
 class WatchfulRunLauncher(DefaultRunLauncher):
@@ -49,9 +50,10 @@ class WatchfulRunLauncher(DefaultRunLauncher):
         if place is None or begun is None:
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         if place == here:
-            is_gone, told = not is_alive(*begun), f"its process {begun[0]} ended without a word"
+            is_gone, told = not is_alive(begun), f"its process {begun} ended without a word"
         else:
-            is_gone = GRPC_INFO_TAG in run.tags or place.split(" ")[0] == here.split(" ")[0]
+            (name, boot, *_numbers), (own_name, own_boot, *_own_numbers) = place.split(" "), here.split(" ")
+            is_gone = GRPC_INFO_TAG in run.tags or (name == own_name and boot != own_boot)
             told = f"the machine it ran on is gone or was started anew ({place})"
         return (
             CheckRunHealthResult(WorkerStatus.FAILED, told) if is_gone else CheckRunHealthResult(WorkerStatus.RUNNING)
@@ -63,39 +65,32 @@ class WatchfulRunLauncher(DefaultRunLauncher):
             return super().terminate(run_id)
         except DagsterUserCodeUnreachableError:
             run, begun = self._instance.get_run_by_id(run_id), self._begun(run_id)
-            if run is None or begun is None or run.tags.get(MACHINE_TAG) != machine() or not is_alive(*begun):
+            if run is None or begun is None or run.tags.get(MACHINE_TAG) != machine() or not is_alive(begun):
                 raise
-            os.kill(begun[0], signal.SIGINT)
+            os.kill(begun, signal.SIGINT)
             return True
 
-    def _begun(self, run_id: str) -> tuple[int, float] | None:
-        """The process of a run, and when it began the run; None before it has."""
+    def _begun(self, run_id: str) -> int | None:
+        """The process of a run; None before it has begun."""
         entries = self._instance.all_logs(run_id, of_type=DagsterEventType.RUN_START)
-        found = [(entry.dagster_event.pid, entry.timestamp) for entry in entries if entry.dagster_event]
-        return next(((pid, moment) for pid, moment in reversed(found) if pid), None)
+        found = [entry.dagster_event.pid for entry in entries if entry.dagster_event]
+        return next((pid for pid in reversed(found) if pid), None)
 
 
 def machine() -> str:
-    """This machine or container since it was last started."""
-    return f"{socket.gethostname()} {BOOT.read_text().strip()}" if BOOT.exists() else socket.gethostname()
+    """This machine since it was last started, and where its processes have their numbers."""
+    if not BOOT.exists():  # a system that tells no more
+        return f"{uuid.getnode()} - -"
+    return f"{socket.gethostname()} {BOOT.read_text().strip()} {PROCESSES.readlink()}"
 
 
-def is_alive(pid: int, moment: float) -> bool:
-    """Whether a process that was there at a moment still is; another one may have got its number since."""
+def is_alive(pid: int) -> bool:
+    """Whether a process of this machine is there, and not one that ended and nobody has asked for."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:  # somebody else's, and there
-        pass
-    stat = Path(f"/proc/{pid}/stat")
-    if not stat.exists():  # a system that tells no more
         return True
-    state, *fields = stat.read_text().rpartition(")")[2].split()
-    started = _system_start() + int(fields[18]) / os.sysconf("SC_CLK_TCK")
-    return state not in "ZX" and started <= moment + CLOCK_SECONDS
-
-
-def _system_start() -> int:
-    lines = Path("/proc/stat").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("btime"))
+    stat = Path(f"/proc/{pid}/stat")
+    return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] not in "ZX"

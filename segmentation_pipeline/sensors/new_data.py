@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 NAME = "new_data_sensor"
 BECAUSE_TAG = "segmentation/because"
 NAMES_SHOWN = 5
+SECONDS_IN_VAIN = 900
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -36,21 +37,25 @@ class Seen:
     """What the sensor remembers from one look to the next.
 
     Attributes:
-        state: What the source held when nothing was due; empty while something is, if in vain: it may be mended any time.
+        state: What the source held when nothing more was to be requested; empty while there may be.
         tried: Keys of what was due at the last look, requested then or before.
         requests: How often runs were requested. It is part of their run keys, so that content that comes back is
             requested again, and a look that was cut short requests nothing twice.
+        told: What is in vain, if anything.
     """
 
     state: str = ""
     tried: tuple[str, ...] = ()
     requests: int = 0
+    told: str = ""
 
     @classmethod
     def read(cls, cursor: str | None) -> "Seen":
         """What was written, or nothing."""
         found = json.loads(cursor) if cursor else {}
-        return cls(found.get("state", ""), tuple(found.get("tried", ())), found.get("requests", 0))
+        return cls(
+            found.get("state", ""), tuple(found.get("tried", ())), found.get("requests", 0), found.get("told", "")
+        )
 
     def written(self) -> str:
         """As the sensor's cursor."""
@@ -95,16 +100,19 @@ def new_data(settings: Settings, now: Callable[[], datetime] = lambda: datetime.
         days = [settings.start_date + timedelta(days=number) for number in range((last - settings.start_date).days + 1)]
         state = f"{last} {source.state()}"
         seen = Seen.read(context.cursor)
-        if state == seen.state:
-            return dg.SkipReason(_nothing_new(source))
+        in_vain = f"{state} {now().timestamp() // SECONDS_IN_VAIN:.0f}"  # it may be mended at any time
+        if seen.state in (state, in_vain):
+            return dg.SkipReason(seen.told or _nothing_new(source))
         source.refresh()
         due = catching_up.due(freshness, lake, days, seen.tried)
         new = [each for each in due if each.key not in seen.tried]
         vain = [each for each in due if each.key in seen.tried]
         keys = tuple(each.key for each in due)
-        context.update_cursor(Seen("" if due else state, keys, seen.requests + bool(new)).written())
+        told = _in_vain(vain[0]) if vain else ""
+        looked = "" if new else in_vain if vain else state
+        context.update_cursor(Seen(looked, keys, seen.requests + bool(new), told).written())
         if not new:
-            return dg.SkipReason(_in_vain(vain[0]) if vain else _nothing_new(source))
+            return dg.SkipReason(told or _nothing_new(source))
         for each in new:
             context.log.info(f"{_named(each)}: {each.reason}.")
         return dg.SensorResult(

@@ -107,26 +107,31 @@ def _refuse_stray_variables(text: str) -> None:
     Args:
         text: Of the configuration. A variable that it names, or another variable does, holds an address, say.
     """
-    named = {variable for variable in os.environ if variable in text or variable in os.environ.values()}
+    told = [text, *(value for name, value in os.environ.items() if name.upper().startswith(VARIABLE_PREFIX))]
+    named = {variable for variable in os.environ if any(variable in each for each in told)}
     known = list(Settings.model_fields)
-    sections = {name for name, field in Settings.model_fields.items() if _sections(field.annotation)}
+    sections = {name: _sections(field.annotation) for name, field in Settings.model_fields.items()}
     for variable in os.environ:
         if not variable.upper().startswith(VARIABLE_PREFIX) or variable in (*named, CONFIG_VARIABLE):
             continue
         key = variable.upper().removeprefix(VARIABLE_PREFIX).lower()
         section, separator, _key = key.partition("__")
-        single = next((name for name in sections if not separator and key.startswith(f"{name}_")), None)
-        close = [] if separator else get_close_matches(key, known, n=1, cutoff=0.8)
+        single = next((name for name in sections if _is_key_of(sections[name], key.removeprefix(f"{name}_"))), None)
+        close = get_close_matches(key, [name for name in known if not sections[name]], n=1, cutoff=0.85)
         stray = f"The environment variable {variable} sets nothing:"
         if separator and section not in known:
             raise ConfigurationError(f"{stray} {section} is no known key; allowed: {', '.join(known)}")
-        if single:
+        if single and key.startswith(f"{single}_") and key not in known:
             meant = f"{VARIABLE_PREFIX}{single.upper()}__{key.removeprefix(f'{single}_').upper()}"
             raise ConfigurationError(f"{stray} a key of a section follows two underscores, as in {meant}")
-        if close and key not in known:
+        if close and not separator and key not in known:
             raise ConfigurationError(
                 f"{stray} {key} is no known key; did you mean {VARIABLE_PREFIX}{close[0].upper()}?"
             )
+
+
+def _is_key_of(sections: list[type[BaseModel]], key: str) -> bool:
+    return any(key in section.model_fields for section in sections)
 
 
 def _anchored(settings: Settings, folder: Path) -> Settings:

@@ -9,14 +9,18 @@ import warnings
 # Escaped signs, and classes of characters, in which signs have no meaning of their own.
 ESCAPE_OR_CLASS = re.compile(r"\\.|\[\^?\]?((?:\\.|[^\]\\])*)\]")
 UNLIKE = (
-    (re.compile(r"\\[^\W\dABbDdSsWwfnrtx]"), "is no escape that query engines know"),
+    (re.compile(r"\\[^\W\d_ABbDdSsWwfnrtx]"), "is no escape that query engines know"),
     (re.compile(r"\\\d"), "looks back, which query engines do not do; name what it should match instead"),
 )
 UNLIKE_OUTSIDE_CLASSES = (
     (re.compile(r"\(\?<?[=!]"), "looks around, which query engines do not do; name what it should match instead"),
     (re.compile(r"\(\?(?![ims]*(-[ims]+)?[:)]).?"), "is no group that query engines know; use (...) or (?:...)"),
     (re.compile(r"[*+?}]\+"), "never gives back what it took, which query engines do not do; leave the + out"),
-    (re.compile(r"\{[^}]*\d{4}[^}]*\}"), "repeats more than 1,000 times, which query engines do not do"),
+    (re.compile(r"\{[^}]*(?!1000\b)\d{4}[^}]*\}"), "repeats more than 1,000 times, which query engines do not do"),
+    (
+        re.compile(r"\{(?!\d+(,\d*)?\}).{0,4}"),
+        "is no repetition that query engines know; write {n}, {n,} or {n,m}, or \\{",
+    ),
 )
 UNLIKE_IN_CLASSES = ((re.compile(r"\[|&&"), r"means another thing to each engine in a class; write \[ or \&"),)
 

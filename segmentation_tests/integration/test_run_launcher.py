@@ -14,10 +14,12 @@ from dagster._core.storage.tags import GRPC_INFO_TAG
 from dagster._daemon.monitoring.run_monitoring import monitor_started_run
 
 from segmentation_pipeline.instance import DAGSTER_YAML
-from segmentation_pipeline.resources.run_launcher import MACHINE_TAG, is_alive, machine
+from segmentation_pipeline.resources.run_launcher import MACHINE_TAG, machine
 from segmentation_tests.integration.live_shop import configure
 
-SLEEPER = "import time; print('there', flush=True); time.sleep(600)"
+SLEEPER = (
+    "import signal, time; signal.signal(signal.SIGINT, signal.SIG_DFL); print('there', flush=True); time.sleep(600)"
+)
 
 
 @pytest.fixture
@@ -86,24 +88,25 @@ def test_a_process_that_is_there_is_left_alone_and_one_that_nobody_has_buried_is
     assert monitored(instance, run.run_id) == "FAILURE"
 
 
-def test_another_process_with_the_number_of_an_old_one_is_not_it(process):
-    assert is_alive(process.pid, time.time())
-    assert not is_alive(process.pid, time.time() - 60)
-    process.kill()
-    process.wait()
-    assert not is_alive(process.pid, time.time())
-
-
 def test_of_another_machine_only_a_launched_run_is_gone(instance, process):
-    elsewhere = {MACHINE_TAG: "another 4711"}
+    elsewhere = {MACHINE_TAG: "another 4711 pid:[1]"}
     assert monitored(instance, begun(instance, process.pid, **elsewhere).run_id) == "STARTED"
     launched = begun(instance, process.pid, **elsewhere, **{GRPC_INFO_TAG: "{}"})
     assert monitored(instance, launched.run_id) == "FAILURE"
 
 
 def test_what_this_machine_did_before_it_was_started_anew_is_gone(instance, process):
-    before = {MACHINE_TAG: f"{machine().split(' ')[0]} another-start"}
+    before = {MACHINE_TAG: f"{machine().split(' ')[0]} another-start pid:[1]"}
     assert monitored(instance, begun(instance, process.pid, **before).run_id) == "FAILURE"
+
+
+def test_of_a_command_in_another_container_nothing_is_known_though_nobody_here_has_its_number(instance, process):
+    name, boot, _numbers = machine().split(" ")
+    process.kill()
+    process.wait()
+    assert (
+        monitored(instance, begun(instance, process.pid, **{MACHINE_TAG: f"{name} {boot} pid:[1]"}).run_id) == "STARTED"
+    )
 
 
 def test_of_a_run_without_a_note_of_its_machine_nothing_is_known(instance):

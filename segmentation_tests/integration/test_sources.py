@@ -56,6 +56,49 @@ def judged(source: FileSource) -> tuple[pd.DataFrame, pd.DataFrame]:
     return source.engine.to_pandas(ordered[0]), source.engine.to_pandas(ordered[1])
 
 
+def test_a_name_with_signs_of_a_pattern_is_that_file_and_no_other(tmp_path):
+    lines = {name: [value] * 2 for name, value in zip(HEADER, SALE, strict=True)}
+    write_parquet(tmp_path / "landing" / "sales1.parquet", lines)
+    write_parquet(tmp_path / "landing" / "sales[1].parquet", {**lines, "When": ["2025-03-05 10:30:00"] * 2})
+    write_parquet(tmp_path / "landing" / "sales?.parquet", {**lines, "When": ["2025-03-06 10:30:00"] * 2})
+    source = opened(tmp_path)
+    assert {file.path: file.rows for file in source.files()} == dict.fromkeys(
+        ("sales1.parquet", "sales[1].parquet", "sales?.parquet"), 2
+    )
+    assert raw(source).groupby("source_file")["date"].agg(["size", "nunique"]).to_numpy().tolist() == [[2, 1]] * 3
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_quote_left_open_is_told_whatever_ends_a_line(tmp_path, end):
+    rows = [SALE, (*SALE[:2], '"5 inch', *SALE[3:]), SALE, (*SALE[:2], '6" inch', *SALE[3:]), SALE]
+    text = end.join(",".join(map(str, row)) for row in (HEADER, *rows)) + end
+    (tmp_path / "landing").mkdir()
+    (tmp_path / "landing" / "a.csv").write_bytes(text.encode())
+    with pytest.raises(SourceError, match="begins in line 3 has a quote that is not closed"):
+        opened(tmp_path).files()
+
+
+def test_a_long_cell_of_several_lines_is_read(tmp_path):
+    long = "\n".join(["a, b, c, d, e, f, g, h"] * 10_000)
+    write_csv(tmp_path / "landing" / "a.csv", [(*SALE[:2], f'"{long}"', *SALE[3:])])
+    assert raw(opened(tmp_path))["description"].tolist() == [long]
+
+
+def test_a_damaged_beginning_of_a_zipped_file_is_told(tmp_path):
+    whole = gzip.compress(csv_text([SALE] * 500).encode())
+    (tmp_path / "landing").mkdir()
+    (tmp_path / "landing" / "a.csv.gz").write_bytes(whole[:20] + b"\xff" * 40 + whole[60:])
+    with pytest.raises(SourceError, match=r"a.csv.gz: cannot be read \(.*\). Deliver it again"):
+        opened(tmp_path).files()
+
+
+def test_a_name_that_is_not_utf_8_is_told(tmp_path):
+    write_csv(tmp_path / "landing" / "a.csv", [SALE])
+    (tmp_path / "landing" / "a.csv").rename(os.fsdecode(os.fsencode(tmp_path / "landing") + b"/Verk\xe4ufe.csv"))
+    with pytest.raises(SourceError, match=r"Verk\?ufe.csv: the name of this file is not UTF-8. Rename it."):
+        opened(tmp_path).files()
+
+
 def test_a_comma_file_gives_every_cell_as_it_is_written(tmp_path):
     write_csv(tmp_path / "landing" / "a.csv", [SALE])
     (row,) = raw(opened(tmp_path)).to_dict("records")

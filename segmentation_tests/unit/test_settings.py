@@ -111,6 +111,9 @@ def test_variables_that_the_configuration_names_or_that_resemble_no_setting_are_
         "SEGMENTATION_ALERTS_URL",
         "SEGMENTATION_PORT",
         "SEGMENTATION_LAKES_OWNER",
+        "SEGMENTATION_SOURCE_SERVICE_HOST",  # as Kubernetes names its services
+        "SEGMENTATION_SOURCE_PORT",
+        "SEGMENTATION_REPORTER",
     ):
         monkeypatch.setenv(variable, "postgresql://h/d")
     monkeypatch.setenv("SEGMENTATION_ALERTS__WEBHOOK_VARIABLE", "SEGMENTATION_ALERTS_URL")
@@ -257,6 +260,7 @@ WRONG = {
     "a name of a group": ({"cleaning": {"non_product_pattern": "(?P<x>A)"}}, "'(?P' is no group", "(?:...)"),
     "a pattern that takes all": ({"cleaning": {"non_product_pattern": "^A++$"}}, "'++' never gives back", "leave the + out"),
     "a pattern that takes all of one": ({"cleaning": {"non_product_pattern": "(?>A)"}}, "'(?>' is no group", "(?:...)"),
+    "no repetition": ({"cleaning": {"non_product_pattern": "^A{,3}$"}}, "'{,3}$' is no repetition", "{n,m}"),
     "a class in a class": ({"cleaning": {"non_product_pattern": "^[A&&B]$"}}, "'&&' means another thing", "class"),
     "a letter by number": ({"cleaning": {"non_product_pattern": r"[\u00e4]"}}, r"'\\u' is no escape", "engines"),
     "a pattern that repeats": ({"cleaning": {"non_product_pattern": "A{2000}"}}, "'{2000}' repeats", "1,000"),
@@ -284,7 +288,9 @@ def test_a_wrong_key_or_value_is_one_message_with_file_key_and_what_is_allowed(t
     assert len(message.splitlines()) == 2
 
 
-@pytest.mark.parametrize("pattern", [r"(?i)^(POST|[*+]+x\d{2,4}|\[a\]|a\\\\Zb|(?:M|D)?)$", "", r"^[^\]a]\x41\.\-$"])
+@pytest.mark.parametrize(
+    "pattern", [r"(?i)^(POST|[*+]+x\d{2,4}|\[a\]|a\\\\Zb|(?:M|D)?)$", "", r"^[^\]a]\x41\.\-\_$", "A{1000}"]
+)
 def test_what_every_engine_reads_alike_may_be_a_pattern(tmp_path, pattern, duckdb_reads):
     assert (
         load(written(tmp_path, {"cleaning": {"non_product_pattern": pattern}})).cleaning.non_product_pattern == pattern

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 # The day such an expression is compiled for, far from any day of a shop, and how dates look in what comes out.
 STAND_IN = date(8000, 1, 1)
 REACH_YEARS = 20
+PATTERN = re.compile(r"([*?\[])")
 DATE_IN_SQL = re.compile(r"MAKE_DATE\((\d+), (\d+), (\d+)\)")
 
 
@@ -188,7 +189,12 @@ def _largest_first(paths: Sequence[UPath]) -> list[str]:
     join in memory instead of the shorter one.
     """
     largest = max(paths, key=lambda path: path.stat().st_size)
-    return [str(largest), *(str(path) for path in paths if path != largest)]
+    return [_by_name(path) for path in (largest, *(path for path in paths if path != largest))]
+
+
+def _by_name(path: UPath) -> str:
+    """A file as DuckDB takes it for that one, whatever signs of a pattern are in its name."""
+    return PATTERN.sub(r"[\1]", str(path))
 
 
 def _arrow_schema(layout: schema.Table) -> pa.Schema:

@@ -7,6 +7,7 @@ import codecs
 import csv
 import gzip
 import io
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -27,6 +28,7 @@ from segmentation_pipeline.resources.sources.headers import (
 from segmentation_pipeline.settings import Files
 
 SNIFFED_BYTES = 65_536
+LONGEST_CELL = 2**24
 DELIMITERS = ",;\t|"
 
 
@@ -56,7 +58,7 @@ def csv_rows(file: Path, source: Files) -> Iterator[pa.RecordBatch]:
         raise _undecodable(file, source.encoding) or SourceError(
             f"{file}: cannot be read as csv ({problem}). Check its quotes and separators, or deliver it again."
         ) from problem
-    except (OSError, EOFError) as problem:
+    except (OSError, EOFError, zlib.error) as problem:
         raise SourceError(f"{file}: cannot be read ({problem}). Deliver it again.") from problem
 
 
@@ -151,7 +153,7 @@ def _batch(columns: Mapping[str, int], data: Sequence[pa.Array], broken: pa.Arra
 
 def _may_swallow_lines(cells: pa.Array, head: Head) -> bool:
     """Whether a text of several lines holds as many separators as a row, as if a quote in it were never closed."""
-    texts = cells.filter(pc.match_substring(cells, "\n"))
+    texts = cells.filter(pc.match_substring_regex(cells, "[\r\n]"))
     counts = pc.count_substring(texts, head.delimiter)
     return len(texts) > 0 and 0 < len(head.header) - 1 <= pc.max(counts).as_py()
 
@@ -164,11 +166,17 @@ def _check_quotes(file: Path, encoding: str, delimiter: str) -> None:
     """
     line = 0
     with _opened(file) as opened, io.TextIOWrapper(opened, encoding, errors="replace", newline="") as text:
+        csv.field_size_limit(LONGEST_CELL)
         rows = csv.reader(text, delimiter=delimiter, strict=True)
         try:
             for _row in rows:
                 line = rows.line_num
         except csv.Error as problem:
+            if "field larger than" in str(problem):
+                raise SourceError(
+                    f"{file}: the row that begins in line {line + 1} has a cell of more than {LONGEST_CELL:,} signs, or a quote "
+                    "that is not closed. Close it, or shorten the cell, and deliver the file again."
+                ) from problem
             raise SourceError(
                 f"{file}: the row that begins in line {line + 1} has a quote that is not closed, so it swallows the next lines. "
                 "Close it, or double a quote that is part of the text, and deliver the file again."

@@ -26,13 +26,22 @@ def root_of(path: str) -> Path:
 
 
 def matching(path: str) -> list[Path]:
-    """The files that a glob names, in order; `**` stands for folders of any depth, %Y, %m and %d for digits."""
+    """The files that a glob names, in order; `**` stands for folders of any depth, %Y, %m and %d for digits.
+
+    Raises:
+        SourceError: The name of one is not UTF-8, so no table can hold it; the message shows it as far as it can be shown.
+    """
     root = root_of(path)
     exact = Path(path)
     if exact.is_file():
         return [exact]
     pattern = _pattern(PurePath(path).relative_to(root))
-    return sorted(file for file in root.glob(pattern) if file.is_file() and _is_delivered(file.relative_to(root)))
+    found = sorted(file for file in root.glob(pattern) if file.is_file() and _is_delivered(file.relative_to(root)))
+    for file in found:
+        shown = str(file).encode("utf-8", errors="replace").decode()
+        if shown != str(file):
+            raise SourceError(f"{shown}: the name of this file is not UTF-8. Rename it.")
+    return found
 
 
 def no_match(path: str) -> SourceError:

@@ -21,6 +21,8 @@ ALONE = [
     ("unreadable_invoice_id", {"invoice_id": "5.36E+05"}),
     ("unreadable_customer_id", {"customer_id": "12\x0034"}),
     ("unreadable_customer_id", {"customer_id": "C" * 201}),
+    ("unreadable_customer_id", {"customer_id": "1.23457E+11"}),
+    ("unreadable_customer_id", {"customer_id": "#REF!"}),
     ("missing_timestamp", {"invoiced_at": None}),
     ("missing_timestamp", {"invoiced_at": "NULL"}),
     ("unreadable_timestamp", {"invoiced_at": "yesterday"}),
@@ -55,6 +57,7 @@ GOOD = [
     {"invoiced_at": "2011-06-01 23:59:59"},
     {"customer_id": None},
     {"customer_id": "C" * 200},
+    {"customer_id": "1.2345678901234568e+16"},
     {"customer_id": "Ärger & Söhne, 7"},
     {"product_id": None},
     {"description": None},
@@ -431,6 +434,16 @@ def test_an_invoice_number_that_was_mangled_is_quarantined_and_an_odd_one_is_not
     accepted, rejected = judge(*({"invoice_id": each} for each in mangled + odd))
     assert accepted["invoice_id"].tolist() == odd
     assert set(rejected["reason"]) == {"unreadable_invoice_id"}
+
+
+def test_a_number_that_means_nothing_does_so_as_a_float_too(judge, shop):
+    settings = shop(cleaning=Cleaning(null_tokens=["0", "99999", "7.00"]))
+    given = ["0", "0.0", " 99999 ", "99999.00", "7.00", "7.0", "9.0"]
+    accepted, rejected = judge(*({"customer_id": each} for each in given), settings=settings)
+    assert [None if pd.isna(each) else each for each in accepted["customer_id"]] == [None] * 5 + ["7", "9"]
+    _accepted, rejected = judge({"invoice_id": "0"}, {"invoice_id": "0.0"}, settings=settings)
+    assert set(rejected["reason"]) == {"missing_invoice_id"}
+    assert len(rejected) == 2
 
 
 def test_a_number_can_be_a_word_for_nothing_in_every_column(judge, shop):
