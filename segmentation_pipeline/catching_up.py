@@ -63,7 +63,7 @@ def due(freshness: Freshness, lake: Lake, days: Sequence[date], tried: Collectio
 
 def _snapshots(freshness: Freshness, days: Sequence[date]) -> list[Due]:
     """The newest one by itself, with its report and where it is published, and then the older ones."""
-    reason = "orders or returns of earlier days changed, or segments were not scored anew since"
+    reason = "orders or returns of earlier days changed"
     published = tuple(asset for asset in PUBLISHING if asset in freshness.recipes)
     older = _runs(freshness, (*FEATURES, *SEGMENTS), days[:-1], reason)
     newest = _runs(freshness, (*FEATURES, *SEGMENTS, *published), days[-1:], reason)
