@@ -45,6 +45,8 @@ job = definitions.resolve_job_def("nightly_refresh")
 print("ready", flush=True)
 with dg.DagsterInstance.ephemeral() as instance:
     done = job.execute_in_process(instance=instance, run_config={QUIET!r}, tags={RANGE!r}, raise_on_error=False)
+for failed in done.filter_events(lambda event: event.is_step_failure):
+    print(failed.step_key, failed.step_failure_data.error, file=sys.stderr, flush=True)
 sys.stdout.flush()
 os._exit(0 if done.success else 1)
 """
