@@ -116,12 +116,12 @@ def _refuse_stray_variables(text: str) -> None:
             continue
         key = variable.upper().removeprefix(VARIABLE_PREFIX).lower()
         section, separator, _key = key.partition("__")
-        single = next((name for name in sections if _is_key_of(sections[name], key.removeprefix(f"{name}_"))), None)
+        single = next((name for name in sections if _names_key_below(key, name, sections[name])), None)
         close = get_close_matches(key, [name for name in known if not sections[name]], n=1, cutoff=0.85)
         stray = f"The environment variable {variable} sets nothing:"
         if separator and section not in known:
             raise ConfigurationError(f"{stray} {section} is no known key; allowed: {', '.join(known)}")
-        if single and key.startswith(f"{single}_") and key not in known:
+        if single and key not in known:
             meant = f"{VARIABLE_PREFIX}{single.upper()}__{key.removeprefix(f'{single}_').upper()}"
             raise ConfigurationError(f"{stray} a key of a section follows two underscores, as in {meant}")
         if close and not separator and key not in known:
@@ -130,8 +130,10 @@ def _refuse_stray_variables(text: str) -> None:
             )
 
 
-def _is_key_of(sections: list[type[BaseModel]], key: str) -> bool:
-    return any(key in section.model_fields for section in sections)
+def _names_key_below(variable: str, name: str, sections: list[type[BaseModel]]) -> bool:
+    """Whether a name is that of a section and, after one underscore, of a key in it."""
+    first, _, key = variable.partition(f"{name}_")
+    return not first and any(key in section.model_fields for section in sections)
 
 
 def _anchored(settings: Settings, folder: Path) -> Settings:
