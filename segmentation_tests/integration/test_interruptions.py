@@ -18,6 +18,7 @@ import ibis.expr.types as ir
 import psycopg
 import pytest
 
+from segmentation_pipeline import running
 from segmentation_pipeline.build import build_definitions
 from segmentation_pipeline.errors import TransientFault
 from segmentation_pipeline.opening import build_resources
@@ -38,6 +39,7 @@ WORKER = f"""
 import os, sys
 from pathlib import Path
 import dagster as dg
+from segmentation_pipeline import running
 from segmentation_pipeline.build import build_definitions
 from segmentation_pipeline.settings import load
 definitions = build_definitions(load(Path(sys.argv[1])))
@@ -229,6 +231,21 @@ def test_a_command_that_is_interrupted_says_so_and_how_to_go_on(tmp_path, how):
     assert "Interrupted. What was finished is kept, and nothing is half-written; run it again to go on." in told
     assert "Traceback" not in told
     assert run.returncode == 130
+
+
+def test_an_interrupt_that_comes_while_an_object_is_removed_is_not_lost():
+    code = (
+        "import os, signal, time, dagster as dg; from segmentation_pipeline import running\n"
+        "class Removed:\n"
+        "    def __del__(self):\n        os.kill(os.getpid(), signal.SIGTERM)\n        time.sleep(1)\n"
+        "@dg.asset\ndef stopped():\n    Removed()\n    time.sleep(30)\n    print('went on')\n"
+        "with running.interruptible():\n    dg.materialize([stopped], instance=dg.DagsterInstance.ephemeral())\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=50)
+    assert run.returncode == 1
+    assert f"errors.Interrupted: {running.STOPPED}" in run.stderr
+    assert "Exception ignored in" not in run.stderr
+    assert "went on" not in run.stdout
 
 
 class Flaky:
