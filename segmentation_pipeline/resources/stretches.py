@@ -76,16 +76,15 @@ class Stretches:
         return stretches
 
     def _of_files(self) -> tuple[dict[date, int], dict[date, int]]:
-        """About how many rows each day has, and how many are in files that go on after it."""
+        """How many rows each day has, and how many are in files that go on after it."""
         rows: Counter[date] = Counter()
         opened: Counter[date] = Counter()
         for file in self._files():
-            first, last = file.first_day or file.filing_day, file.last_day or file.filing_day
-            span = (last - first).days + 1
-            for number in range(span):
-                rows[first + timedelta(days=number)] += file.rows // span
-            opened[first] += file.rows
-            opened[last] -= file.rows
+            held = file.days()
+            rows.update(held)
+            if held:
+                opened[min(held)] += file.rows
+                opened[max(held)] -= file.rows
         days = sorted(opened)
         every = [days[0] + timedelta(days=number) for number in range((days[-1] - days[0]).days + 1)] if days else []
         return dict(rows), dict(zip(every, accumulate(opened[day] for day in every), strict=True))

@@ -416,6 +416,19 @@ def test_the_digest_of_a_day_changes_with_the_files_that_hold_it_and_only_with_t
     assert opened(tmp_path, {"decimal": ","}).digest(fourth) != before[0]
 
 
+def test_a_misdated_row_does_not_make_its_file_one_of_the_days_between(tmp_path):
+    landing = two_days(tmp_path)
+    fifth, sixth = date(2025, 3, 5), date(2025, 3, 6)
+    before = opened(tmp_path).digest(fifth), opened(tmp_path).digest(sixth)
+    sold = [(*SALE[:4], f"2025-03-0{day} 10:00:00", *SALE[5:]) for day in (4, 8, 8)]
+    write_parquet(landing / "08.parquet", dict(zip(HEADER, zip(*sold, strict=True), strict=True)))
+    source = opened(tmp_path)
+    assert source.files()[-1].days() == {date(2025, 3, 4): 1, date(2025, 3, 8): 2}
+    assert (source.digest(fifth), source.digest(sixth)) == before
+    (landing / "08.parquet").unlink()
+    assert set(opened(tmp_path).lost_days()) == {date(2025, 3, 4), date(2025, 3, 8)}
+
+
 def test_an_index_of_another_version_is_made_again_and_a_damaged_one_is_told(tmp_path):
     two_days(tmp_path)
     before = opened(tmp_path).files()

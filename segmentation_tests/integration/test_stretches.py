@@ -17,7 +17,9 @@ def days(count: int) -> list[date]:
 
 
 def file_of(first: date, last: date, rows: int) -> SourceFile:
-    return SourceFile(f"{first}.csv", 1, 1, "", rows, first, last, 0, first, "")
+    share, every = rows // ((last - first).days + 1), [day for day in days(400) if first <= day <= last]
+    dated = [(day, share) for day in every[:-1]] + [(last, rows - share * (len(every) - 1))]
+    return SourceFile(f"{first}.csv", 1, 1, "", tuple(dated), 0, first, "")
 
 
 def of_source(count: int, *files: SourceFile, rows_at_once: int = 100) -> list[int]:

@@ -272,9 +272,7 @@ class FileSource:
             size=stat.st_size,
             mtime_ns=stat.st_mtime_ns,
             sha256=digest,
-            rows=0,
-            first_day=None,
-            last_day=None,
+            dated_rows=(),
             undated_rows=0,
             filing_day=self.settings.start_date,
             settings=self._signature,
@@ -284,11 +282,9 @@ class FileSource:
     def _counted(self, entry: SourceFile, counts: Counts) -> SourceFile:
         return replace(
             entry,
-            rows=counts.rows,
-            first_day=counts.first_day,
-            last_day=counts.last_day,
+            dated_rows=counts.dated_rows,
             undated_rows=counts.undated_rows,
-            filing_day=counts.first_day or self.settings.start_date,
+            filing_day=counts.dated_rows[0][0] if counts.dated_rows else self.settings.start_date,
             settings=self._signature,
         )
 

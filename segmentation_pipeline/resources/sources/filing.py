@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
 
 import ibis
 import ibis.expr.types as ir
@@ -30,7 +29,7 @@ from segmentation_pipeline.resources.forgotten import Tombstones
 from segmentation_pipeline.resources.sources.conversion import COPIES, UNFINISHED_COPIES
 from segmentation_pipeline.resources.sources.copies import UNFINISHED, Copies
 from segmentation_pipeline.resources.sources.headers import SourceError, positions
-from segmentation_pipeline.resources.sources.index import SourceFile
+from segmentation_pipeline.resources.sources.index import DatedRows, SourceFile
 from segmentation_pipeline.settings import NUMBERS, Settings
 
 
@@ -57,11 +56,9 @@ class ReadableFile:
 
 @dataclass(frozen=True)
 class Counts:
-    """Rows of one file, and the days of sale that are usable."""
+    """Rows of one file: those of each usable day, in order, and those without one."""
 
-    rows: int = 0
-    first_day: date | None = None
-    last_day: date | None = None
+    dated_rows: DatedRows = ()
     undated_rows: int = 0
 
 
@@ -104,23 +101,15 @@ class Filing:
         return naming
 
     def counts(self, files: Sequence[ReadableFile]) -> dict[str, Counts]:
-        """Rows and span of days by name.
+        """What each file holds, by its name.
 
         Raises:
             SourceError: A file cannot be read.
         """
         if not files:
             return {}
-        counted = (
-            self._filed(files)
-            .group_by("source_file")
-            .agg(
-                rows=_.count(),
-                first_day=_.day_of_sale.min(where=_.is_usable),
-                last_day=_.day_of_sale.max(where=_.is_usable),
-                undated_rows=(~_.is_usable).sum(),
-            )
-        )
+        usable = _.is_usable.ifelse(_.day_of_sale, None)
+        counted = self._filed(files).group_by("source_file", day=usable).agg(rows=_.count()).order_by("day")
         try:
             found = self._engine.to_pandas(counted).to_dict("records")
         except UnreadableFile as problem:
@@ -129,13 +118,14 @@ class Filing:
             for file in files:
                 self.counts([file])
             raise
-        counts = {
-            row["source_file"]: Counts(
-                int(row["rows"]), _day(row["first_day"]), _day(row["last_day"]), int(row["undated_rows"])
-            )
-            for row in found
-        }
-        return {file.name: counts.get(file.name, Counts()) for file in files}
+        dated: dict[str, list[tuple[date, int]]] = {file.name: [] for file in files}
+        undated = dict.fromkeys(dated, 0)
+        for row in found:
+            if pd.isna(row["day"]):
+                undated[row["source_file"]] = int(row["rows"])
+            else:
+                dated[row["source_file"]].append((pd.Timestamp(row["day"]).date(), int(row["rows"])))
+        return {name: Counts(tuple(rows), undated[name]) for name, rows in dated.items()}
 
     def _filed(self, files: Sequence[ReadableFile]) -> ir.Table:
         """Rows of files as text, each with its file and the day it is filed under."""
@@ -207,7 +197,3 @@ def _shape(file: ReadableFile) -> tuple[str, ...]:
     """Names and types of a file's columns, and how they are named; files of one shape are read together."""
     columns = pq.read_schema(file.parquet)
     return (str(file.is_converted), *(f"{column.name}:{column.type}" for column in columns))
-
-
-def _day(value: Any) -> date | None:
-    return None if value is None or pd.isna(value) else pd.Timestamp(value).date()

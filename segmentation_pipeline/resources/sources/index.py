@@ -7,7 +7,7 @@ Belongs here: the entries, the file they are kept in, which of them are about a 
 import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,26 +15,33 @@ import pyarrow.parquet as pq
 
 from segmentation_pipeline.resources.sources.headers import SourceError
 
-_TYPES = {str: pa.string(), int: pa.int64(), bool: pa.bool_(), date: pa.date32(), date | None: pa.date32()}
+DatedRows = tuple[tuple[date, int], ...]
+
+_TYPES = {
+    str: pa.string(),
+    int: pa.int64(),
+    bool: pa.bool_(),
+    date: pa.date32(),
+    DatedRows: pa.map_(pa.date32(), pa.int64()),
+}
 
 
 @dataclass(frozen=True)
 class SourceFile:
     """What the index knows of one file, or of one day of a table, which is read and filed like a file.
 
-    `undated_rows` counts the rows without a usable day; `filing_day` is the day they are filed under; `path` is
-    relative to the folder before the glob's first wildcard, and is what `source_file` says; `settings` stands for the
-    part of the configuration that the entry depends on, `place` for where it was found, and `mark` for what a table's
-    high-water mark was then. `is_kept` says that the file is gone and its rows are in the lake.
+    `dated_rows` counts the rows of each usable day, in order, and `undated_rows` those without one; `filing_day` is the
+    day these are filed under; `path` is relative to the folder before the glob's first wildcard, and is what `source_file`
+    says; `settings` stands for the part of the configuration that the entry depends on, `place` for where it was found,
+    and `mark` for what a table's high-water mark was then. `is_kept` says that the file is gone and its rows are in the
+    lake.
     """
 
     path: str
     size: int
     mtime_ns: int
     sha256: str
-    rows: int
-    first_day: date | None
-    last_day: date | None
+    dated_rows: DatedRows
     undated_rows: int
     filing_day: date
     settings: str
@@ -42,16 +49,27 @@ class SourceFile:
     mark: str = ""
     is_kept: bool = False
 
-    def holds(self, day: date) -> bool:
-        """Whether rows of this day can be in the file."""
-        in_span = self.first_day is not None and self.last_day is not None and self.first_day <= day <= self.last_day
-        return in_span or (self.undated_rows > 0 and day == self.filing_day)
+    @property
+    def rows(self) -> int:
+        """All its rows."""
+        return sum(rows for _day, rows in self.dated_rows) + self.undated_rows
 
-    def days(self) -> list[date]:
-        """Every day that the file can hold rows of."""
-        first, last = self.first_day or self.filing_day, self.last_day or self.filing_day
-        every = (first + timedelta(days=number) for number in range((last - first).days + 1))
-        return [day for day in every if self.holds(day)]
+    @property
+    def first_day(self) -> date | None:
+        """The first usable day."""
+        return self.dated_rows[0][0] if self.dated_rows else None
+
+    @property
+    def last_day(self) -> date | None:
+        """The last usable day."""
+        return self.dated_rows[-1][0] if self.dated_rows else None
+
+    def days(self) -> dict[date, int]:
+        """The rows that are filed under each day, of those that have any."""
+        filed = dict(self.dated_rows)
+        if self.undated_rows:
+            filed[self.filing_day] = filed.get(self.filing_day, 0) + self.undated_rows
+        return filed
 
     def is_of(self, size: int, mtime_ns: int, settings: str) -> bool:
         """Whether the entry still tells the truth about a file of this size and time, read by these settings."""
@@ -66,7 +84,7 @@ class Calendar:
         self._by_day: dict[date, list[SourceFile]] = {}
 
     def holding(self, days: Sequence[date], files: Sequence[SourceFile]) -> list[SourceFile]:
-        """The files that can hold rows of one of the days, in their order.
+        """The files that hold rows of one of the days, in their order.
 
         Args:
             days: Any days.
@@ -101,7 +119,7 @@ class Index:
         """
         try:
             rows = pq.read_table(self._file).to_pylist()
-            return {row["path"]: SourceFile(**row) for row in rows}
+            return {row["path"]: SourceFile(**{**row, "dated_rows": tuple(row["dated_rows"])}) for row in rows}
         except (FileNotFoundError, TypeError, KeyError):
             return {}
         except (OSError, pa.ArrowInvalid) as problem:

@@ -196,13 +196,7 @@ class PostgresSource:
         """Entries with what is in their rows; those that were counted before as they are."""
         counts = self._filing.counts([self._readable(file) for file in entries if stored.get(file.path) != file])
         return [
-            replace(
-                file,
-                rows=counts[file.path].rows,
-                first_day=counts[file.path].first_day,
-                last_day=counts[file.path].last_day,
-                undated_rows=counts[file.path].undated_rows,
-            )
+            replace(file, dated_rows=counts[file.path].dated_rows, undated_rows=counts[file.path].undated_rows)
             if file.path in counts
             else file
             for file in entries
@@ -216,7 +210,7 @@ class PostgresSource:
 
     def _blank(self, now: int) -> SourceFile:
         start = self.settings.start_date
-        return SourceFile("", 0, now, "", 0, None, None, 0, start, self._signature)
+        return SourceFile("", 0, now, "", (), 0, start, self._signature)
 
     def _usable(self, now: int) -> Range:
         today = self._local_day(now)
