@@ -88,10 +88,12 @@ def _found(
     failed = run_records.failed_runs(context.instance, ours, since, now)
     found = [alert for run in failed.final for alert in alerting.of_failed_run(run)]
     found += [alerting.of_kept_model(model) for model in run_records.kept_models(context.instance, ours, since)]
+    made = lake.days("customer_segments")
+    oldest = made[0] if made else settings.start_date  # older ones were deleted since, or never asked for
     found += [
         alerting.of_stale_day(settings, day, due)
         for day, due in alerting.days_due(settings, since, now)
-        if not lake.file("customer_segments", day).exists()
+        if day >= oldest and day not in made
     ]
     return sorted(found, key=lambda alert: (alert.at, alert.id)), failed.undecided_since or now
 

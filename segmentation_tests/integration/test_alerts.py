@@ -356,6 +356,14 @@ def test_segments_that_did_not_come_are_reported_once_for_each_day_of_a_live_fee
         assert [each["days"] for each in receiver.taken] == [f"2025-07-{day}" for day in (16, 17, 18, 19)]
 
 
+def test_days_before_the_oldest_segments_are_not_stale_however_far_the_look_goes_back(shop, receiver):
+    with dg.DagsterInstance.ephemeral() as empty:
+        live = Shop(shop.settings.model_copy(update={"end_date": None}), empty)
+        long_ago = datetime(2025, 7, 3, tzinfo=UTC).isoformat()  # as if there had been snapshots, and they were deleted
+        live.tick(long_ago, datetime(2025, 7, 17, 12, tzinfo=LONDON))
+    assert [each["days"] for each in receiver.taken] == ["2025-07-16"]
+
+
 def test_a_closed_data_set_has_no_stale_segments(shop, receiver):
     with dg.DagsterInstance.ephemeral() as empty:
         Shop(shop.settings, empty).tick(now=datetime(2025, 7, 18, 12, tzinfo=LONDON))
