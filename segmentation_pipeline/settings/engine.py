@@ -30,6 +30,7 @@ SETTLED_ON_SPARK = MappingProxyType(
         "spark.sql.caseSensitive": "false",
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
         "spark.sql.parquet.writeLegacyFormat": "false",
+        "spark.sql.legacy.parquet.nanosAsLong": "true",  # else a file with nanoseconds, as pandas writes them, is refused
         "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
         "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
         "spark.sql.parquet.compression.codec": "zstd",

@@ -91,6 +91,8 @@ def test_typed_columns_of_files_with_odd_names_become_the_same_text_with_the_sam
             "money": pa.array([Decimal("2.50"), None, *[Decimal("0.00")] * 6], pa.decimal128(12, 2)),
             "local": pa.array([moment, moment.replace(microsecond=500_000), *[None] * 6], pa.timestamp("us")),
             "zoned": pa.array([moment, datetime(2011, 7, 1), *[None] * 6], pa.timestamp("us", "UTC")),
+            "local_ns": pa.array([moment, datetime(1950, 1, 1, 3, microsecond=7), *[None] * 6], pa.timestamp("ns")),
+            "zoned_ns": pa.array([moment, datetime(1950, 7, 1), *[None] * 6], pa.timestamp("ns", "UTC")),
             "day": pa.array([date(2011, 7, 1)] * 8),
             "whole": pa.array(range(8), pa.int32()),
             "truth": [True, False] * 4,
@@ -108,6 +110,22 @@ def test_typed_columns_of_files_with_odd_names_become_the_same_text_with_the_sam
     found = read(spark)
     assert set(found["__file"]) == {str(tmp_path / name) for name in names}
     assert_same(read(duckdb), found, ["__file", "file_row_number"])
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        ({"note": ["a"], "Note": ["b"]}, "the columns note, Note are one to Spark"),
+        (
+            {"worth": pa.array([Decimal("1.5")], pa.decimal256(40, 2))},
+            "no decimals of more than 38 digits, as worth has",
+        ),
+    ],
+)
+def test_what_spark_cannot_read_is_told(spark, tmp_path, columns, told):
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    with pytest.raises(UnreadableFile, match=told):
+        spark.to_pandas(spark.read_parquet_with_rows([UPath(tmp_path / "a.parquet")]).count().as_table())
 
 
 def test_rows_are_streamed_as_the_expression_says_and_leave_nothing_behind(spark, tmp_path):

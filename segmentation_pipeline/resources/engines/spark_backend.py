@@ -7,6 +7,7 @@ Importing this module imports PySpark, which takes seconds: it is imported when 
 """
 
 import uuid
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import reduce
@@ -26,7 +27,7 @@ from pyspark.sql import DataFrame, DataFrameReader
 from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StructType
 
-from segmentation_pipeline.resources.engines.engine import FILE_COLUMN, ROW_COLUMN
+from segmentation_pipeline.resources.engines.engine import FILE_COLUMN, ROW_COLUMN, UnreadableFile
 from segmentation_pipeline.resources.engines.spark_dialect import SparkDialect
 
 Backend.register_options()  # Ibis does so for the backends that it loads by name
@@ -125,15 +126,43 @@ class SparkBackend(Backend):
 
     def _of_files(self, op: ParquetFiles) -> DataFrame:
         """The rows of files. One whose name is a pattern for Spark is read alone: beside it, others would be read twice."""
-        known = _sparks(pq.read_schema(op.paths[0]))
+        columns = pq.read_schema(op.paths[0])
+        _check(columns)
+        known = _sparks(columns)
         reader = self._session.read.schema(known) if known else self._session.read
         plain = [path for path in op.paths if not PATTERN & set(path)]
         frames = [reader.parquet(*map(self.address, plain))] if plain else []
         frames += [self._literal(reader).parquet(self.address(path)) for path in op.paths if PATTERN & set(path)]
+        selected = [_as_moment(column) for column in columns]
         if isinstance(op, NumberedParquetFiles):
-            added = f"{PATH} AS {FILE_COLUMN}", f"_metadata.row_index AS {ROW_COLUMN}"
-            frames = [frame.selectExpr("*", *added) for frame in frames]
+            selected += [f"{PATH} AS {FILE_COLUMN}", f"_metadata.row_index AS {ROW_COLUMN}"]
+        frames = [frame.selectExpr(*selected) for frame in frames]
         return reduce(lambda one, other: one.unionAll(other), frames)
+
+
+def _check(columns: pa.Schema) -> None:
+    """Refuse what Spark cannot read.
+
+    Raises:
+        UnreadableFile: There are columns that it cannot tell apart, or numbers that are too long for it.
+    """
+    names = Counter(name.lower() for name in columns.names)
+    alike = [name for name in columns.names if names[name.lower()] > 1]
+    if alike:
+        raise UnreadableFile(f"the columns {', '.join(alike)} are one to Spark; rename them, or use DuckDB")
+    wide = [column.name for column in columns if pa.types.is_decimal256(column.type)]
+    if wide:
+        raise UnreadableFile(f"Spark has no decimals of more than 38 digits, as {', '.join(wide)} has; use DuckDB")
+
+
+def _as_moment(column: pa.Field) -> str:
+    """A column of a file as Spark's SQL; it takes nanoseconds for whole numbers, and knows moments to the microsecond."""
+    name = "`" + column.name.replace("`", "``") + "`"
+    if not (pa.types.is_timestamp(column.type) and column.type.unit == "ns"):
+        return name
+    if column.type.tz:
+        return f"timestamp_micros({name} DIV 1000) AS {name}"
+    return f"timestampadd(MICROSECOND, {name} DIV 1000, TIMESTAMP_NTZ'1970-01-01 00:00:00') AS {name}"
 
 
 def _sparks(columns: pa.Schema) -> StructType | None:
