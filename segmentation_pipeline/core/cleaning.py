@@ -7,14 +7,14 @@ Does not: finding the day a row is filed under (dating.py), matching returns (re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from operator import or_
+from operator import and_, or_
 
 import ibis
 import ibis.expr.types as ir
 from ibis import _
 
 from segmentation_pipeline.core import dating, schema
-from segmentation_pipeline.core.text import PLAIN_ID, is_surely_known, meant, meant_customer
+from segmentation_pipeline.core.text import PLAIN_ID, is_no_word, is_surely_known, meant, meant_customer
 from segmentation_pipeline.settings import Cleaning, Settings
 
 LARGEST_DECIMAL = 10**13
@@ -24,6 +24,7 @@ MANGLED_ID = _BROKEN_ID + r"^[0-9](\.[0-9]+)?[eE]\+[0-9]+$"
 MANGLED_CUSTOMER_ID = (
     _BROKEN_ID + r"^[0-9](\.[0-9]{1,9})?[eE]\+[0-9]+$"
 )  # a number with all its digits is still one customer's
+SOUND_CUSTOMER = r"^([A-Za-z]*[0-9][0-9A-Za-z]*(\.0+)?)?$"  # whatever it means: nobody's row is sound too
 DIGITS = r"^[+-]?[0-9]{1,15}$"
 COMMA_NUMBER = r"^[+-]?([0-9]+|[0-9]{1,3}(\.[0-9]{3})+)(,[0-9]+)?([eE][+-]?[0-9]+)?$"
 
@@ -88,10 +89,19 @@ def classify(raw: ir.Table, settings: Settings) -> ir.Table:
     Returns:
         The rows of `raw` with what was read from them (`parsed_`), `failed_rules` and `reason`, null for an accepted row.
     """
-    read = parsed(raw, settings)
-    repeated = copies(raw).select(copied_file="source_file", copied_row="source_row").distinct()
-    same_row = [read.source_file == repeated.copied_file, read.source_row == repeated.copied_row]
-    judged = read.left_join(repeated, same_row).mutate(is_copy=_.copied_row.notnull())
+    return _judged(_with_copies(raw, copies(raw)), settings)
+
+
+def _with_copies(raw: ir.Table, copies: ir.Table) -> ir.Table:
+    """Raw rows with `is_copy`: whether they are among the copies."""
+    repeated = copies.select(copied_file="source_file", copied_row="source_row").distinct()
+    same_row = [raw.source_file == repeated.copied_file, raw.source_row == repeated.copied_row]
+    return raw.left_join(repeated, same_row).mutate(is_copy=_.copied_row.notnull())
+
+
+def _judged(rows: ir.Table, settings: Settings) -> ir.Table:
+    """Rows with `is_copy`, as `classify` gives them."""
+    judged = parsed(rows, settings)
     fails = [rule.fails(judged, settings.cleaning).fill_null(False) for rule in RULES]
     reasons = [failed.ifelse(rule.reason, ibis.null("string")) for failed, rule in zip(fails, RULES, strict=True)]
     failed_rules = ibis.array(reasons).filter(lambda reason: reason.notnull())
@@ -114,9 +124,36 @@ def copies(raw: ir.Table) -> ir.Table:
 
 
 def rejected(raw: ir.Table, settings: Settings) -> ir.Table:
-    """The rows of `classify` that fail a rule, as they came, as `schema.QUARANTINED_TRANSACTIONS`."""
-    failing = classify(raw, settings).filter(_.reason.notnull())
+    """The rows of `classify` that fail a rule, as they came, as `schema.QUARANTINED_TRANSACTIONS`.
+
+    Nearly all rows are sound at a glance, so that only the others are read and judged by every rule.
+    """
+    glanced = _with_copies(raw.mutate(is_sound=is_sound_at_a_glance(raw, settings)), copies(raw))
+    doubtful = glanced.filter(~_.is_sound | _.is_copy)
+    failing = _judged(doubtful, settings).filter(_.reason.notnull())
     return schema.QUARANTINED_TRANSACTIONS.conform(failing.mutate(amount_at_stake=line_amount(failing)))
+
+
+def is_sound_at_a_glance(raw: ir.Table, settings: Settings) -> ir.BooleanValue:
+    """Whether a row is one of the plain ones that fail no rule, but for being a copy; others may be sound all the same."""
+    columns, limits, tokens = settings.source.columns, settings.cleaning, settings.cleaning.null_tokens
+    price_text = raw.unit_price if columns.unit_price else raw.amount
+    price = _number(price_text, settings.source.decimal, schema.MONEY)
+    day = dating.moment(raw.invoiced_at, settings.source.timestamp_format, settings.timezone).date()
+    customer = raw.customer_id
+    sound = [
+        raw.broken_line.isnull(),
+        customer.isnull() | (customer.re_search(SOUND_CUSTOMER) & (customer.length() <= LONGEST_CUSTOMER_ID)),
+        (price > 0) & (price <= limits.max_abs_unit_price) & is_no_word(price_text, tokens),
+        (day == raw.date) & ~dating.is_outside(day, settings) & is_no_word(raw.invoiced_at, tokens),
+    ]
+    if columns.invoice_id:
+        sound.append(raw.invoice_id.re_search(PLAIN_ID) & is_no_word(raw.invoice_id, tokens))
+    if columns.quantity:
+        quantity, most = raw.quantity.try_cast("int64"), limits.max_abs_quantity
+        sound += [raw.quantity.re_search(DIGITS) & is_no_word(raw.quantity, tokens)]
+        sound += [quantity != 0, quantity.between(-most, most)]
+    return reduce(and_, sound).fill_null(False)
 
 
 def accepted(raw: ir.Table, quarantined: ir.Table, settings: Settings) -> ir.Table:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from functools import reduce
 
+import ibis
 import ibis.expr.types as ir
 
 # Begins what stands in the place of an id that was taken out of a raw row (forgetting.py): it reads as nobody's.
@@ -35,6 +36,12 @@ def meant(trimmed: ir.StringValue, null_tokens: Sequence[str]) -> ir.StringValue
 def meant_customer(trimmed: ir.StringValue, null_tokens: Sequence[str]) -> ir.StringValue:
     """Likewise of a customer, who is nobody after being forgotten."""
     return trimmed.startswith(FORGOTTEN).ifelse(None, meant(trimmed, null_tokens))
+
+
+def is_no_word(text: ir.StringValue, null_tokens: Sequence[str]) -> ir.BooleanValue:
+    """Whether a text that has a digit is none of the tokens; hardly any shop has one with a digit."""
+    alike = [token for token in null_tokens if re.search(DIGIT, token)]
+    return reduce(lambda told, token: told & (text.strip() != token), alike, ibis.literal(True))
 
 
 def is_surely_known(trimmed: ir.StringValue, null_tokens: Sequence[str], pattern: str = DIGIT) -> ir.BooleanValue:

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from ibis import _
 
 from segmentation_pipeline.core import cleaning, schema
 from segmentation_pipeline.core.profiling import clean
@@ -19,6 +20,7 @@ SHOP = Settings(
     start_date=date(2011, 1, 1),
 )
 KEEPS_COPIES = Cleaning(reject_duplicates=False)
+SHOWN = ["source_file", "source_row", "reason", "failed_rules"]
 LARGEST = Decimal(10) ** 13
 
 NOTHING = st.sampled_from([None, "", "  ", "NULL", "nan", "N/A"])
@@ -95,10 +97,12 @@ def results_for(shop):
         rejected = cleaning.rejected(raw, shop)
         accepted = cleaning.accepted(raw, rejected, shop)
         profile = clean.measured(raw, accepted, rejected, [DAY], shop)
+        failing = cleaning.classify(raw, shop).filter(_.reason.notnull())
         return {
             "accepted": accepted.order_by("source_row"),
             "rejected": rejected.order_by("source_row"),
             "profile": profile,
+            "failing": failing.select(SHOWN).order_by("source_row"),
         }
 
     return results
@@ -112,6 +116,12 @@ def judge(prepared):
 @pytest.fixture(scope="session")
 def judge_with_copies(prepared):
     return prepared(schema.RAW_TRANSACTIONS, results_for(SHOP.model_copy(update={"cleaning": KEEPS_COPIES})))
+
+
+@pytest.fixture(scope="session")
+def judge_with_words(prepared):
+    shop = Cleaning(null_tokens=[*Cleaning().null_tokens, "3", "2.0", "17850", "536365", "0.0001", "2011-06-01"])
+    return prepared(schema.RAW_TRANSACTIONS, results_for(SHOP.model_copy(update={"cleaning": shop})))
 
 
 @many
@@ -146,6 +156,13 @@ def test_every_rejected_row_has_the_first_of_its_rules_as_reason_and_stays_as_it
         for column in (*schema.SOURCE_COLUMNS, "broken_line"):
             expected = came[row["source_row"]].get(column)
             assert row[column] == expected or (expected is None and pd.isna(row[column]))
+
+
+@many
+@given(lines=transaction_lines())
+def test_the_rows_that_are_rejected_are_those_that_fail_a_rule(judge_with_words, lines):
+    rejected, failing = judge_with_words(lines, "rejected", "failing")
+    pd.testing.assert_frame_equal(rejected[SHOWN], failing)
 
 
 @many
