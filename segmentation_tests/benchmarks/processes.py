@@ -100,24 +100,40 @@ class _Memory:
 
     def _look(self) -> None:
         while not self._ended.wait(SAMPLED_EVERY_SECONDS):
-            held = sum(resident_bytes(process) for process in Path("/proc").glob("[0-9]*") if self._is_ours(process))
-            self.peak_bytes = max(self.peak_bytes, held)
+            self.peak_bytes = max(self.peak_bytes, held_bytes(self._session))
             self.peak_of_main_bytes = max(self.peak_of_main_bytes, highest_bytes(Path(f"/proc/{self._session}")))
 
-    def _is_ours(self, process: Path) -> bool:
-        try:
-            after_name = (process / "stat").read_text().rpartition(")")[2].split()
-        except OSError:  # it ended meanwhile
-            return False
-        return int(after_name[3]) == self._session
+
+def held_bytes(session: int) -> int:
+    """What all processes of a session hold in memory.
+
+    One that has begun no program of its own yet has the memory of the one that starts it, and counts with that.
+    """
+    found = {process.pid: process for process in map(_seen, Path("/proc").glob("[0-9]*")) if process}
+    ours = [process for process in found.values() if process.session == session]
+    begun = [each for each in ours if each.parent not in found or found[each.parent].memory != each.memory]
+    return sum(process.resident_bytes for process in begun)
 
 
-def resident_bytes(process: Path) -> int:
-    """What a process, named by its folder in /proc, holds in memory; 0 once it has ended."""
+@dataclass(frozen=True)
+class _Process:
+    pid: int
+    parent: int
+    session: int
+    memory: tuple[bytes, int]  # the command and the size of the address space, which a process starts with its parent's
+    resident_bytes: int
+
+
+def _seen(process: Path) -> _Process | None:
+    """A process by its folder in /proc; None once it has ended."""
     try:
-        return int((process / "statm").read_text().split()[1]) * _PAGE_BYTES
+        after_name = (process / "stat").read_text().rpartition(")")[2].split()
+        size, resident = map(int, (process / "statm").read_text().split()[:2])
+        memory = (process / "cmdline").read_bytes(), size
     except OSError:
-        return 0
+        return None
+    parent, session = int(after_name[1]), int(after_name[3])
+    return _Process(int(process.name), parent, session, memory, resident * _PAGE_BYTES)
 
 
 def highest_bytes(process: Path) -> int:

@@ -92,6 +92,12 @@ def test_peak_memory_counts_a_child_beside_its_parent(tmp_path):
     assert found.peak_mib > 300
 
 
+def test_a_child_that_has_begun_no_program_of_its_own_counts_with_its_parent(tmp_path):
+    hold = "import os, time; held = b'1' * (160 << 20); os.fork() or (time.sleep(1), os._exit(0)); os.wait()"
+    found = measured([sys.executable, "-c", hold], {}, tmp_path / "log")
+    assert 150 < found.peak_mib < 220
+
+
 def test_a_process_that_fails_is_not_a_time(tmp_path):
     with pytest.raises(ProcessFailed, match="the reason"):
         measured([sys.executable, "-c", "raise SystemExit('the reason')"], {}, tmp_path / "log.txt")
