@@ -21,9 +21,8 @@ LARGEST_DECIMAL = 10**13
 LONGEST_CUSTOMER_ID = 200
 _BROKEN_ID = r"[\x00-\x1f\x{fffd}]|^#(REF|N/A|VALUE|NAME|DIV/0|NUM|NULL)|"
 MANGLED_ID = _BROKEN_ID + r"^[0-9](\.[0-9]+)?[eE]\+[0-9]+$"
-MANGLED_CUSTOMER_ID = (
-    _BROKEN_ID + r"^[0-9](\.[0-9]{1,9})?[eE]\+[0-9]+$"
-)  # a number with all its digits is still one customer's
+# A number with all its digits is still one customer's.
+MANGLED_CUSTOMER_ID = _BROKEN_ID + r"^[0-9](\.[0-9]{1,9})?[eE]\+[0-9]+$"
 SOUND_CUSTOMER = r"^([A-Za-z]*[0-9][0-9A-Za-z]*(\.0+)?)?$"  # whatever it means: nobody's row is sound too
 DIGITS = r"^[+-]?[0-9]{1,15}$"
 COMMA_NUMBER = r"^[+-]?([0-9]+|[0-9]{1,3}(\.[0-9]{3})+)(,[0-9]+)?([eE][+-]?[0-9]+)?$"
