@@ -3,10 +3,6 @@
 Belongs here: launching, progress, what went wrong in plain words. Does not: what to run (planning.py).
 """
 
-import os
-import signal
-import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +14,7 @@ from dagster._core.storage.dagster_run import make_new_run_id
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from segmentation_pipeline import interrupts
 from segmentation_pipeline.errors import Interrupted, PipelineError
 from segmentation_pipeline.jobs import LAKE_TAG
 from segmentation_pipeline.partitions import FIRST_DAY_TAG, LAST_DAY_TAG
@@ -44,9 +41,6 @@ STEP_NAMES = {
 }
 
 STOPPED = "Interrupted. What was finished is kept, and nothing is half-written; run it again to go on."
-
-# After these an object whose removal dropped an interrupt is gone.
-SECONDS_TO_GET_ON = 0.1
 
 # Whoever typed the command sees that it failed; the daemon of the same instance leaves its runs alone.
 MAX_RETRIES_TAG = "dagster/max_retries"
@@ -101,7 +95,7 @@ def execute(
                 show(entry)
 
             instance.add_event_listener(run_id, watch)
-            with interruptible():
+            with _stoppable():
                 try:
                     _execute_one(definitions.resolve_job_def(run.job), instance, run, run_id, as_of, verbose, lake)
                 except Exception as problem:
@@ -118,7 +112,7 @@ def forget(definitions: dg.Definitions, instance: dg.DagsterInstance, digest: st
     run_id = make_new_run_id()
     config = {"ops": {"erase": {"config": {"digest": digest}}}, "loggers": _quiet("CRITICAL")}
     lake = str((definitions.resources or {})["lake"].root)
-    with interruptible():
+    with _stoppable():
         try:
             done = definitions.resolve_job_def("forget_customer").execute_in_process(
                 instance=instance,
@@ -133,29 +127,13 @@ def forget(definitions: dg.Definitions, instance: dg.DagsterInstance, digest: st
 
 
 @contextmanager
-def interruptible() -> Iterator[None]:
-    """Ends in `Interrupted` when somebody stops what is done in it.
-
-    A signal becomes an exception wherever the interpreter happens to be, and it drops one that is raised while an object is
-    removed (`__del__`). One that was dropped is sent anew, or the run would go on as if nobody had asked.
-    """
-    told_so_far = sys.unraisablehook
-
-    def send_anew(dropped: "sys.UnraisableHookArgs") -> None:
-        if issubclass(dropped.exc_type, KeyboardInterrupt | dg.DagsterExecutionInterruptedError):
-            again = threading.Timer(SECONDS_TO_GET_ON, os.kill, (os.getpid(), signal.SIGINT))
-            again.daemon = True
-            again.start()
-        else:
-            told_so_far(dropped)
-
-    sys.unraisablehook = send_anew
+def _stoppable() -> Iterator[None]:
+    """Ends in `Interrupted` when somebody stops what is done in it."""
+    interrupts.come_through()
     try:
         yield
     except dg.DagsterExecutionInterruptedError as stopped:
         raise Interrupted(STOPPED) from stopped
-    finally:
-        sys.unraisablehook = told_so_far
 
 
 def _quiet(level: str) -> dict[str, object]:

@@ -18,13 +18,12 @@ import ibis.expr.types as ir
 import psycopg
 import pytest
 
-from segmentation_pipeline import running
 from segmentation_pipeline.build import build_definitions
 from segmentation_pipeline.errors import TransientFault
 from segmentation_pipeline.opening import build_resources
 from segmentation_pipeline.resources.lock import exclusively
 from segmentation_pipeline.resources.sources.source import TransactionSource
-from segmentation_pipeline.settings import load
+from segmentation_pipeline.settings import CONFIG_VARIABLE, load
 from segmentation_tests.integration.live_shop import QUIET, configure
 
 FIRST, LAST = date(2025, 7, 1), date(2025, 7, 9)
@@ -39,7 +38,6 @@ WORKER = f"""
 import os, sys
 from pathlib import Path
 import dagster as dg
-from segmentation_pipeline import running
 from segmentation_pipeline.build import build_definitions
 from segmentation_pipeline.settings import load
 definitions = build_definitions(load(Path(sys.argv[1])))
@@ -233,17 +231,20 @@ def test_a_command_that_is_interrupted_says_so_and_how_to_go_on(tmp_path, how):
     assert run.returncode == 130
 
 
-def test_an_interrupt_that_comes_while_an_object_is_removed_is_not_lost():
+def test_an_interrupt_that_comes_while_an_object_is_removed_is_not_lost(tmp_path):
     code = (
-        "import os, signal, time, dagster as dg; from segmentation_pipeline import running\n"
+        "import os, signal, time, dagster as dg, segmentation_pipeline.definitions\n"
         "class Removed:\n"
         "    def __del__(self):\n        os.kill(os.getpid(), signal.SIGTERM)\n        time.sleep(1)\n"
         "@dg.asset\ndef stopped():\n    Removed()\n    time.sleep(30)\n    print('went on')\n"
-        "with running.interruptible():\n    dg.materialize([stopped], instance=dg.DagsterInstance.ephemeral())\n"
+        "dg.materialize([stopped], instance=dg.DagsterInstance.ephemeral())\n"
     )
-    run = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=50)
-    assert run.returncode == 1
-    assert f"errors.Interrupted: {running.STOPPED}" in run.stderr
+    environment = {**os.environ, CONFIG_VARIABLE: str(configure(tmp_path, FIRST, LAST))}
+    run = subprocess.run(
+        [sys.executable, "-c", code], check=False, env=environment, capture_output=True, text=True, timeout=50
+    )
+    assert run.returncode != 0
+    assert "DagsterExecutionInterruptedError" in run.stderr
     assert "Exception ignored in" not in run.stderr
     assert "went on" not in run.stdout
 
