@@ -75,9 +75,7 @@ def _stale_snapshots(freshness: Freshness, lake: Lake, days: Sequence[date]) -> 
 
     Segments are those of the model that was in force on their night: another one does not make them stale.
     """
-    both = set(lake.days(SNAPSHOT)).intersection(
-        lake.days(FEATURES[0])
-    )  # features of old days may have been tidied away
+    both = set(lake.days(SNAPSHOT)) & set(lake.days(FEATURES[0]))  # features of old days may have been tidied away
     known = sorted(day for day in both if days and days[0] <= day <= days[-1])
     unscored = set(known) - freshness.scored(known)
     return sorted(unscored.union(_behind(freshness, lake, days, FEATURES[:1], FEATURES[0])))

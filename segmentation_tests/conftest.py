@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import yaml
@@ -34,6 +35,13 @@ SPARK = Spark(
 ONLINE_RETAIL_YAML = PROJECT / "data" / "online_retail.yaml"
 
 
+def lacking(what: str) -> NoReturn:
+    """Skip a test for something that this machine has not; in CI, where everything must be tested, fail it."""
+    if os.environ.get("CI"):
+        pytest.fail(what)
+    pytest.skip(what)
+
+
 @pytest.fixture(scope="session")
 def online_retail() -> Path:
     """The Online Retail file; without it, tests that need it are skipped, but in CI they fail."""
@@ -41,9 +49,7 @@ def online_retail() -> Path:
     file = Path(named) if named else PROJECT.parent / "shared" / "data" / "online_retail.parquet"
     if not file.exists():
         message = f"{file} is missing: get UCI 'Online Retail' (doi 10.24432/C5BW33) and name it in SEGMENTATION_ONLINE_RETAIL"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
+        lacking(message)
     return file.resolve()
 
 
@@ -78,9 +84,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> SparkEngine:
     """Spark in this test process, two threads; without Java, tests that need it are skipped, but in CI they fail."""
     if shutil.which("java") is None:
         message = "no Java is installed: install your system's package, such as Debian's default-jre-headless"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
+        lacking(message)
     return SparkEngine(SPARK, "Europe/London", tmp_path_factory.mktemp("spark"))
 
 
@@ -90,9 +94,7 @@ def database_server() -> Iterator[PostgreSQLExecutor]:
     pg_ctl = installed_server()
     if pg_ctl is None:
         message = "no PostgreSQL server is installed: install your system's package, such as Debian's postgresql"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
+        lacking(message)
     with running_server(pg_ctl) as server:
         yield server
 

@@ -280,13 +280,10 @@ class FileSource:
         )
 
     def _counted(self, entry: SourceFile, counts: Counts) -> SourceFile:
-        return replace(
-            entry,
-            dated_rows=counts.dated_rows,
-            undated_rows=counts.undated_rows,
-            filing_day=counts.dated_rows[0][0] if counts.dated_rows else self.settings.start_date,
-            settings=self._signature,
+        counted = replace(
+            entry, dated_rows=counts.dated_rows, undated_rows=counts.undated_rows, settings=self._signature
         )
+        return replace(counted, filing_day=counted.first_day or self.settings.start_date)
 
     def _prepared(self, path: Path) -> str:
         """Check one file and convert it if needed; returns the digest of its bytes."""
