@@ -8,6 +8,7 @@ Heavy modules are imported inside the commands, so that `--help` and errors of c
 import atexit
 import gc
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from segmentation_pipeline import interrupts
 from segmentation_pipeline.errors import PipelineError
 from segmentation_pipeline.settings import CONFIG_VARIABLE, DEFAULT_CONFIG, Settings, load
 
@@ -46,6 +48,8 @@ def main() -> NoReturn:
     one at the end: a fifth of a night's run. So it looks seldom, and the process ends once its exit functions have run.
     """
     gc.set_threshold(100_000, 20, 100)
+    interrupts.install()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever stops it, it says how to go on
     status = 0
     try:
         app()
@@ -279,7 +283,8 @@ def _print_summary(settings: Settings, resources: dict[str, Any], day: date, sec
 @contextmanager
 def _errors_in_plain_words() -> Iterator[None]:
     try:
-        yield
+        with interrupts.ends_in_interrupted():
+            yield
     except PipelineError as problem:
         _tell_error(str(problem))
         raise typer.Exit(problem.exit_code) from problem

@@ -12,7 +12,7 @@ try:
     from segmentation_pipeline import interrupts
     from segmentation_pipeline.build import build_definitions
 
-    interrupts.come_through()  # for the runs that Dagster starts in a process of their own
+    interrupts.install()  # for the runs that Dagster starts in a process of their own
     defs = build_definitions()
     gc.freeze()
 finally:

@@ -3,6 +3,8 @@
 Belongs here: the base of every error that a user can mend. Each stage raises a subclass of its own.
 """
 
+import signal
+
 
 class PipelineError(Exception):
     """Something a user can mend; the message is complete and needs no traceback."""
@@ -15,6 +17,12 @@ class TransientFault(PipelineError):
 
 
 class Interrupted(PipelineError):
-    """Somebody stopped it, by Ctrl-C or the system's signal to end."""
+    """Somebody stopped it, by Ctrl-C or the system's signal to end.
 
-    exit_code = 130  # as shells have it
+    Args:
+        stopped_by: The signal.
+    """
+
+    def __init__(self, stopped_by: int = signal.SIGINT) -> None:
+        super().__init__("Interrupted. What was finished is kept, and nothing is half-written; run it again to go on.")
+        self.exit_code = 128 + stopped_by  # as shells have it

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from segmentation_pipeline import interrupts
-from segmentation_pipeline.errors import Interrupted, PipelineError
+from segmentation_pipeline.errors import PipelineError
 from segmentation_pipeline.jobs import LAKE_TAG
 from segmentation_pipeline.partitions import FIRST_DAY_TAG, LAST_DAY_TAG
 from segmentation_pipeline.planning import PlannedRun
@@ -39,8 +39,6 @@ STEP_NAMES = {
     "published_segments": "publishing segments",
     "segment_export": "exporting changes",
 }
-
-STOPPED = "Interrupted. What was finished is kept, and nothing is half-written; run it again to go on."
 
 # Whoever typed the command sees that it failed; the daemon of the same instance leaves its runs alone.
 MAX_RETRIES_TAG = "dagster/max_retries"
@@ -95,7 +93,7 @@ def execute(
                 show(entry)
 
             instance.add_event_listener(run_id, watch)
-            with _stoppable():
+            with interrupts.ends_in_interrupted():
                 try:
                     _execute_one(definitions.resolve_job_def(run.job), instance, run, run_id, as_of, verbose, lake)
                 except Exception as problem:
@@ -112,7 +110,7 @@ def forget(definitions: dg.Definitions, instance: dg.DagsterInstance, digest: st
     run_id = make_new_run_id()
     config = {"ops": {"erase": {"config": {"digest": digest}}}, "loggers": _quiet("CRITICAL")}
     lake = str((definitions.resources or {})["lake"].root)
-    with _stoppable():
+    with interrupts.ends_in_interrupted():
         try:
             done = definitions.resolve_job_def("forget_customer").execute_in_process(
                 instance=instance,
@@ -124,16 +122,6 @@ def forget(definitions: dg.Definitions, instance: dg.DagsterInstance, digest: st
             raise _in_plain_words(problem, run_id, []) from problem
     (output,) = done.filter_events(lambda event: event.is_successful_output)
     return {name: each.value for name, each in output.step_output_data.metadata.items()}
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """Ends in `Interrupted` when somebody stops what is done in it."""
-    interrupts.come_through()
-    try:
-        yield
-    except dg.DagsterExecutionInterruptedError as stopped:
-        raise Interrupted(STOPPED) from stopped
 
 
 def _quiet(level: str) -> dict[str, object]:

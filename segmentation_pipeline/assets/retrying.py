@@ -1,6 +1,6 @@
-"""Retrying: a step that meets a fault which may pass by itself is tried again, and no other.
+"""What becomes of a step's faults in Dagster: one that may pass by itself is tried again, one of a stop signal cancels the run.
 
-Belongs here: which faults those are, and what becomes of them in Dagster. Does not: noticing them (resources/).
+Belongs here: which faults those are. Does not: noticing them (resources/, interrupts.py).
 """
 
 import errno
@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import dagster as dg
 
+from segmentation_pipeline import interrupts
 from segmentation_pipeline.errors import TransientFault
 from segmentation_pipeline.settings import Schedule
 
@@ -29,10 +30,13 @@ def retrying(context: dg.AssetExecutionContext, schedule: Schedule) -> Iterator[
 
     Raises:
         dagster.RetryRequested: It did, and has not been tried `schedule.max_retries` times again; after that, the fault.
+        dagster.DagsterExecutionInterruptedError: A stop signal arrived, and the fault came of it.
     """
     try:
         yield
-    except (TransientFault, OSError) as fault:
+    except Exception as fault:
+        if interrupts.received():
+            raise dg.DagsterExecutionInterruptedError from fault
         if not _may_pass(fault) or context.retry_number >= schedule.max_retries:
             raise
         wait = schedule.retry_seconds * 2**context.retry_number
@@ -40,7 +44,7 @@ def retrying(context: dg.AssetExecutionContext, schedule: Schedule) -> Iterator[
         raise dg.RetryRequested(max_retries=schedule.max_retries, seconds_to_wait=wait) from fault
 
 
-def _may_pass(fault: TransientFault | OSError) -> bool:
+def _may_pass(fault: Exception) -> bool:
     return isinstance(fault, (TransientFault, ConnectionError, TimeoutError)) or (
         isinstance(fault, OSError) and fault.errno in PASSING
     )

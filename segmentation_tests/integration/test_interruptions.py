@@ -228,7 +228,37 @@ def test_a_command_that_is_interrupted_says_so_and_how_to_go_on(tmp_path, how):
     _shown, told = run.communicate(timeout=60)
     assert "Interrupted. What was finished is kept, and nothing is half-written; run it again to go on." in told
     assert "Traceback" not in told
-    assert run.returncode == 130
+    assert run.returncode == 128 + how
+
+
+IN_A_QUERY = """
+import os, signal, threading, dagster as dg
+from segmentation_pipeline import interrupts
+from segmentation_pipeline.assets.retrying import retrying
+from segmentation_pipeline.errors import Interrupted
+from segmentation_pipeline.resources.engines.duckdb import DuckDBEngine
+from segmentation_pipeline.settings import DuckDB, Schedule
+
+@dg.asset
+def endless(context):
+    context.instance.report_run_canceling(context.run)  # as the UI does before it sends the signal
+    with retrying(context, Schedule()):
+        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        engine = DuckDBEngine(DuckDB(), "UTC")
+        engine.connection.raw_sql("SELECT count(*) FROM range(1000000000) a, range(1000000000) b WHERE hash(a, b) = 0")
+
+with dg.DagsterInstance.ephemeral() as instance:
+    try:
+        with interrupts.ends_in_interrupted():
+            dg.materialize([endless], instance=instance)
+    except Interrupted as stopped:
+        print(stopped.exit_code, *(run.status.value for run in instance.get_runs()))
+"""
+
+
+def test_a_stop_signal_that_comes_while_duckdb_runs_a_query_cancels_the_run():
+    run = subprocess.run([sys.executable, "-c", IN_A_QUERY], check=False, capture_output=True, text=True, timeout=50)
+    assert run.stdout == "143 CANCELED\n", run.stderr
 
 
 def test_an_interrupt_that_comes_while_an_object_is_removed_is_not_lost(tmp_path):

@@ -20,6 +20,7 @@ import pyarrow as pa
 from ibis import _
 from upath import UPath
 
+from segmentation_pipeline import interrupts
 from segmentation_pipeline.core import schema
 from segmentation_pipeline.resources import parquet
 from segmentation_pipeline.resources.engines.engine import FILE_COLUMN, OfDay, UnreadableFile
@@ -59,6 +60,7 @@ class DuckDBEngine:
             limits["temp_directory"] = str(spill)
         ibis.options.sql.fuse_selects = False  # DuckDB fuses them itself; Ibis takes as long for it as for all the rest
         connection = ibis.duckdb.connect(**limits)
+        interrupts.end_queries_of(connection.con)
         connection.raw_sql(f"SET TimeZone = '{self._timezone}'")
         connection.raw_sql("SET parquet_metadata_cache = true")  # each file is read for several expressions
         connection.raw_sql("PRAGMA enable_profiling = 'no_output'")  # it then tells how much a query has read
