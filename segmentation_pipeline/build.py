@@ -141,8 +141,8 @@ def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     expected = suites(settings)
     declared = [
         *(asset.build(settings, expected) for asset in gated),
-        reporting.segment_report,
-        quality.quality_report,
+        reporting.build(settings),
+        quality.build(expected),
         *publishing.configured(settings),
     ]
     days, deadline = calendar(settings), schedules.deadline(settings)

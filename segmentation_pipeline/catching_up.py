@@ -4,8 +4,8 @@ Belongs here: which days are touched, and what is stale after them, in the order
 Does not: looking at the source (resources/sources/), requesting runs (sensors/), bringing one day fully up to date (planning.py).
 
 Late data changes its own day and what looks back on it, and nothing else: first the touched days' transactions, then the
-returns that look back on them, then the snapshots that stand in the lake, newest first. Each step begins when the one
-before it is done, since what is stale is read from the lake.
+returns that look back on them, then the snapshots that stand in the lake, newest first, and at last the newest report, which
+shows earlier days too. Each step begins when the one before it is done, since what is stale is read from the lake.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from segmentation_pipeline.planning import FEATURES, PUBLISHING, RETURNS, SEGMENTS, TRANSACTIONS, PlannedRun, by_stretch
-from segmentation_pipeline.resources.freshness import SNAPSHOT, Freshness
+from segmentation_pipeline.resources.freshness import REPORT, SNAPSHOT, Freshness
 from segmentation_pipeline.resources.lake import Lake
 
 RAW, CLEANED, ORDERS = TRANSACTIONS[0], TRANSACTIONS[1:], TRANSACTIONS[-1]
@@ -51,6 +51,7 @@ def due(freshness: Freshness, lake: Lake, days: Sequence[date], tried: Collectio
             "lines changed in the days that returns look back on",
         ),
         lambda: _snapshots(freshness, _stale_snapshots(freshness, lake, days)),
+        lambda: _runs(freshness, (REPORT,), _stale_report(freshness, lake, days), "earlier days that it shows changed"),
     )
     found: list[Due] = []
     for step in steps:
@@ -64,7 +65,7 @@ def due(freshness: Freshness, lake: Lake, days: Sequence[date], tried: Collectio
 def _snapshots(freshness: Freshness, days: Sequence[date]) -> list[Due]:
     """The newest one by itself, with its report and where it is published, and then the older ones."""
     reason = "orders or returns of earlier days changed"
-    published = tuple(asset for asset in PUBLISHING if asset in freshness.recipes)
+    published = tuple(asset for asset in PUBLISHING if asset in freshness.assets)
     older = _runs(freshness, (*FEATURES, *SEGMENTS), days[:-1], reason)
     newest = _runs(freshness, (*FEATURES, *SEGMENTS, *published), days[-1:], reason)
     return [*newest, *reversed(older)]
@@ -79,6 +80,14 @@ def _stale_snapshots(freshness: Freshness, lake: Lake, days: Sequence[date]) -> 
     known = sorted(day for day in both if days and days[0] <= day <= days[-1])
     unscored = set(known) - freshness.scored(known)
     return sorted(unscored.union(_behind(freshness, lake, days, FEATURES[:1], FEATURES[0])))
+
+
+def _stale_report(freshness: Freshness, lake: Lake, days: Sequence[date]) -> list[date]:
+    """The newest snapshot's day, if its report shows earlier days as they were before they were done again, after it."""
+    newest = [day for day in lake.days(SNAPSHOT) if days and days[0] <= day <= days[-1]][-1:]
+    is_due = newest and not _stale_snapshots(freshness, lake, days)
+    drawn = [day for day in newest if is_due and freshness.is_drawn(day)]
+    return sorted(set(drawn) - freshness.standing(REPORT, drawn))
 
 
 def _behind(freshness: Freshness, lake: Lake, days: Sequence[date], assets: Sequence[str], among: str) -> list[date]:

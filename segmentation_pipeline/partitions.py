@@ -3,14 +3,14 @@
 Belongs here: the partitions definition, the mappings between days. Does not: the assets themselves (assets/).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
+from itertools import groupby
 
 import dagster as dg
 
+from segmentation_pipeline.core.dependencies import WITHOUT_DAYS, Dependency
 from segmentation_pipeline.settings import Settings
-
-LONGEST_HISTORY_DAYS = 36_500
 
 DAY_TAG = "dagster/partition"
 FIRST_DAY_TAG = "dagster/asset_partition_range_start"
@@ -33,14 +33,25 @@ def calendar(settings: Settings) -> dg.DailyPartitionsDefinition:
     )
 
 
-def window(days_back: int) -> dg.TimeWindowPartitionMapping:
-    """The day itself and the days before it, as far as there are any."""
-    return dg.TimeWindowPartitionMapping(start_offset=-days_back, allow_nonexistent_upstream_partitions=True)
+def mapping(asset: str, *read: Dependency) -> dg.PartitionMapping | None:
+    """The days of one upstream asset that an asset reads, as Dagster has it; None where Dagster's default says so."""
+    if read[0].asset in WITHOUT_DAYS:
+        return None
+    if asset in WITHOUT_DAYS:
+        return dg.AllPartitionMapping()
+    if all(each.is_same_day for each in read):
+        return None
+    return dg.TimeWindowPartitionMapping(
+        start_offset=-max(each.earliest for each in read),
+        end_offset=-min(each.latest for each in read),
+        allow_nonexistent_upstream_partitions=True,
+    )
 
 
-def history() -> dg.TimeWindowPartitionMapping:
-    """Every day up to the day itself: what was known by then."""
-    return window(LONGEST_HISTORY_DAYS)
+def asset_deps(asset: str, read: Sequence[Dependency]) -> list[dg.AssetDep]:
+    """What an asset reads otherwise than as a table that it is handed, as Dagster has it."""
+    by_upstream = groupby(sorted(read, key=lambda each: each.asset), key=lambda each: each.asset)
+    return [dg.AssetDep(upstream, partition_mapping=mapping(asset, *parts)) for upstream, parts in by_upstream]
 
 
 def days_of_run(tags: Mapping[str, str]) -> list[date]:

@@ -81,7 +81,7 @@ def plan(settings: Settings, freshness: Freshness, models: ModelStore, as_of: da
     has_model = bool(models.digest())
     snapshot = bool(touched or returned or not has_model or stale((*FEATURES, *SEGMENTS), [as_of]))
     missed = freshness.unpublished(as_of)
-    publishing = [asset for asset in PUBLISHING if asset in freshness.recipes]
+    publishing = [asset for asset in PUBLISHING if asset in freshness.assets]
     segments = (*SEGMENTS, *QUALITY, *([] if missed else publishing))
     is_published_alone = missed or (not snapshot and stale(publishing, [as_of]))
     published = _publications(publishing, [*missed, as_of]) if is_published_alone else []

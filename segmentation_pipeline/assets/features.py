@@ -10,7 +10,6 @@ import dagster as dg
 
 from segmentation_pipeline.assets.gated import gated
 from segmentation_pipeline.core import schema
-from segmentation_pipeline.partitions import history, window
 from segmentation_pipeline.resources.annotations import Freshness, Lake, OfDay, Table
 from segmentation_pipeline.settings import Settings
 
@@ -23,35 +22,24 @@ def customer_orders(clean_transactions: Table) -> Table:
     return orders.customer_orders(clean_transactions)
 
 
-@gated(
-    group="features",
-    kinds={"parquet", "duckdb"},
-    reads={"clean_transactions": lambda settings: window(settings.rfm.return_window_days)},
-)
+@gated(group="features", kinds={"parquet", "duckdb"})
 def customer_returns(
     days: Sequence[date],
     clean_transactions: Table,
-    customer_orders: Table,
     settings: dg.ResourceParam[Settings],
 ) -> Table:
     """One row per customer and order given back on the day: items and money, matched first in, first out.
 
-    A return that finds no sale of the same customer and product in its look-back window has no order. The day's orders
-    are read by its gate: orders less returns are the money of the day.
+    A return that finds no sale of the same customer and product in its look-back window has no order.
     """
     from segmentation_pipeline.core import returns
 
-    del customer_orders
     return returns.customer_returns(
         clean_transactions, settings.rfm.return_window_days, settings.source.measure, min(days), max(days)
     )
 
 
-@gated(
-    group="features",
-    kinds={"parquet", "duckdb", "gold"},
-    reads={"customer_orders": lambda _settings: history(), "customer_returns": lambda _settings: history()},
-)
+@gated(group="features", kinds={"parquet", "duckdb", "gold"})
 def rfm_features(
     days: Sequence[date],
     customer_orders: Table,

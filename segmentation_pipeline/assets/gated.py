@@ -22,7 +22,8 @@ import dagster as dg
 from segmentation_pipeline.assets.retrying import retrying
 from segmentation_pipeline.checks.expectations import Expectation
 from segmentation_pipeline.checks.suites import Suites
-from segmentation_pipeline.partitions import DAYS, POOL, days_of
+from segmentation_pipeline.core.dependencies import WITHOUT_DAYS, Dependency, dependencies
+from segmentation_pipeline.partitions import DAYS, POOL, asset_deps, days_of, mapping
 from segmentation_pipeline.resources.annotations import Table
 from segmentation_pipeline.settings import Schedule, Settings
 
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from segmentation_pipeline.resources.lake import Rows
 
 INPUTS = "lake_inputs"
-
-Reach = Callable[[Settings], dg.PartitionMapping]
 
 
 @dataclass(frozen=True)
@@ -44,39 +43,36 @@ class GatedAsset:
         name: Of the asset, and of its stage.
         group: In the lineage graph.
         outs: Tables it makes, with their descriptions and kinds.
-        reads: Upstream assets that are read on other days than the same one, with a function of the settings that says
-            which.
-        deps: Upstream assets that it reads otherwise than as a table.
-        is_daily: Whether it has days.
     """
 
     function: Callable[..., Any]
     name: str
     group: str
     outs: Mapping[str, dg.AssetOut]
-    reads: Mapping[str, Reach]
-    deps: tuple[dg.AssetDep, ...]
-    is_daily: bool
 
     def build(self, settings: Settings, suites: Suites) -> dg.AssetsDefinition:
         """The asset with its stage's checks."""
-        tables = self._tables
+        read = dependencies(settings)[self.name]
+        handed = {each.asset: each for each in read if each.asset in self._tables}
         return dg.multi_asset(
             name=self.name,
             description=inspect.getdoc(self.function),
             outs=dict(self.outs),
-            ins={name: self._read(name, settings) for name in tables},
-            deps=self.deps,
+            ins={
+                name: dg.AssetIn(partition_mapping=mapping(self.name, each), input_manager_key=INPUTS)
+                for name, each in handed.items()
+            },
+            deps=asset_deps(self.name, [each for each in read if each.asset not in handed]),
             group_name=self.group,
             pool=POOL,
-            partitions_def=DAYS if self.is_daily else None,
-            backfill_policy=dg.BackfillPolicy.single_run() if self.is_daily else None,
+            partitions_def=DAYS if self._is_daily else None,
+            backfill_policy=dg.BackfillPolicy.single_run() if self._is_daily else None,
             check_specs=[_check_spec(self.name, each) for each in suites[self.name]],
-        )(self._compute(settings.schedule))
+        )(self._compute(settings.schedule, read))
 
-    def _read(self, name: str, settings: Settings) -> dg.AssetIn:
-        mapping = self.reads[name](settings) if name in self.reads else None
-        return dg.AssetIn(partition_mapping=mapping, input_manager_key=INPUTS)
+    @property
+    def _is_daily(self) -> bool:
+        return self.name not in WITHOUT_DAYS
 
     @property
     def _parameters(self) -> Mapping[str, inspect.Parameter]:
@@ -86,8 +82,9 @@ class GatedAsset:
     def _tables(self) -> list[str]:
         return [name for name, each in self._parameters.items() if each.annotation is Table]
 
-    def _compute(self, schedule: Schedule) -> Callable[..., Any]:
-        same_day = [name for name in self._tables if name not in self.reads]
+    def _compute(self, schedule: Schedule, read: Sequence[Dependency]) -> Callable[..., Any]:
+        same_day = [each.asset for each in read if each.is_same_day and each.asset in self._tables]
+        for_checks = [each.asset for each in read if each.use == "checks"]
         function = contextmanager(self.function) if inspect.isgeneratorfunction(self.function) else self._returned
 
         @contextmanager
@@ -101,8 +98,9 @@ class GatedAsset:
 
             stage = STAGES[self.name]
             with retrying(context, schedule):
-                if self.is_daily:
-                    recipe = Recipe({name: given[name] for name in self._tables}, same_day, partial(make, given))
+                if self._is_daily:
+                    inputs = {name: given[name] for name in self._tables}
+                    recipe = Recipe(inputs, same_day, for_checks, partial(make, given))
                     yield from gate.days(context, stage, days_of(context), recipe)
                 else:
                     yield from gate.table(context, stage, partial(self.function, **given))
@@ -120,19 +118,12 @@ class GatedAsset:
         return nullcontext(self.function(**given))
 
 
-def gated(
-    *,
-    group: str,
-    kinds: set[str],
-    reads: Mapping[str, Reach] | None = None,
-    deps: tuple[dg.AssetDep, ...] = (),
-    is_daily: bool = True,
-) -> Callable[[Callable[..., Any]], GatedAsset]:
+def gated(*, group: str, kinds: set[str]) -> Callable[[Callable[..., Any]], GatedAsset]:
     """Declare an asset with one table; see `GatedAsset`."""
 
     def declare(function: Callable[..., Any]) -> GatedAsset:
         out = dg.AssetOut(description=inspect.getdoc(function), kinds=kinds)
-        return GatedAsset(function, function.__name__, group, {function.__name__: out}, reads or {}, deps, is_daily)
+        return GatedAsset(function, function.__name__, group, {function.__name__: out})
 
     return declare
 
@@ -141,7 +132,7 @@ def gated_together(
     *, name: str, group: str, outs: Mapping[str, dg.AssetOut]
 ) -> Callable[[Callable[..., Any]], GatedAsset]:
     """Declare assets that are made together and let through or held back together, by the checks of `name`."""
-    return lambda function: GatedAsset(function, name, group, outs, {}, (), is_daily=True)
+    return lambda function: GatedAsset(function, name, group, outs)
 
 
 def _check_spec(stage: str, expectation: Expectation) -> dg.AssetCheckSpec:

@@ -47,12 +47,7 @@ class PromotionConfig(dg.Config):
     promote: str | None = None
 
 
-@gated(
-    group="model",
-    kinds={"parquet", "scikitlearn"},
-    deps=(dg.AssetDep("rfm_features", partition_mapping=dg.AllPartitionMapping()),),
-    is_daily=False,
-)
+@gated(group="model", kinds={"parquet", "scikitlearn"})
 def k_diagnostics(
     config: RefitConfig,
     lake: dg.ResourceParam[Lake],
@@ -95,7 +90,7 @@ def k_diagnostics(
     return Candidate(profiling.with_choice(diagnostics), publish)
 
 
-@gated(group="model", kinds={"parquet", "scikitlearn"}, deps=(dg.AssetDep("k_diagnostics"),), is_daily=False)
+@gated(group="model", kinds={"parquet", "scikitlearn"})
 def segmentation_model(
     config: PromotionConfig,
     lake: dg.ResourceParam[Lake],

@@ -4,17 +4,17 @@ Belongs here: `published_segments`, `segment_export`. Does not: transactions and
 snapshots (core/changes.py).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from segmentation_pipeline.assets.gated import INPUTS
 from segmentation_pipeline.assets.retrying import retrying
 from segmentation_pipeline.core import schema
+from segmentation_pipeline.core.dependencies import dependencies
 from segmentation_pipeline.core.schema import publishing as layouts
-from segmentation_pipeline.partitions import DAYS, POOL, days_of
+from segmentation_pipeline.partitions import DAYS, POOL, asset_deps, days_of
 from segmentation_pipeline.reporting import metadata
 from segmentation_pipeline.resources.annotations import (
     DataFrame,
@@ -36,25 +36,29 @@ FLOWS_SHOWN = 40
 def configured(settings: Settings) -> list[dg.AssetsDefinition]:
     """Of these assets, those that the settings name a place for."""
     publish = settings.publish
+    tables = {f"database table {table.asset}": metadata.columns(table) for table in layouts.DATABASE_TABLES}
+    to_database = _daily(settings, "published_segments", kinds={"postgres"}, metadata=tables)
+    to_files = _daily(settings, "segment_export", kinds={"csv", "parquet"})
     return [
-        *([published_segments] if publish and publish.database else []),
-        *([segment_export] if publish and publish.exports else []),
+        *([to_database(published_segments)] if publish and publish.database else []),
+        *([to_files(segment_export)] if publish and publish.exports else []),
     ]
 
 
-@dg.asset(
-    group_name="publishing",
-    partitions_def=DAYS,
-    pool=POOL,
-    ins={"customer_segments": dg.AssetIn(input_manager_key=INPUTS)},
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    output_required=False,
-    kinds={"postgres"},
-    metadata={f"database table {table.asset}": metadata.columns(table) for table in layouts.DATABASE_TABLES},
-)
+def _daily(settings: Settings, name: str, **described: Any) -> Callable[..., dg.AssetsDefinition]:
+    return dg.asset(
+        group_name="publishing",
+        partitions_def=DAYS,
+        pool=POOL,
+        deps=asset_deps(name, dependencies(settings)[name]),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        output_required=False,
+        **described,
+    )
+
+
 def published_segments(
     context: dg.AssetExecutionContext,
-    customer_segments: Table,
     lake: dg.ResourceParam[Lake],
     freshness: dg.ResourceParam[Freshness],
     publisher: dg.ResourceParam[SegmentPublisher],
@@ -66,14 +70,11 @@ def published_segments(
     before changes nothing unless its customers were computed anew; one before the latest published day changes nothing at
     all. The columns are those of the note in the lake; the database's are in the metadata.
     """
-    import ibis
-    from ibis import _
-
     days = days_of(context)
     made_from = freshness.made_from("published_segments", days)
     with retrying(context, settings.schedule), lake.exclusively(f"run {context.run.run_id}", context.log.info):
         for day in days:
-            customers = customer_segments.filter(_.date == ibis.literal(day))
+            customers = lake.read(schema.CUSTOMER_SEGMENTS, [day])
             with lake.engine.batches(_published(customers)) as snapshot:
                 publication = publisher.publish(day, snapshot, context.run.run_id)
             lake.write(schema.PUBLISHED_SEGMENTS, _noted(day, publication), {day: made_from[day]})
@@ -83,19 +84,8 @@ def published_segments(
     yield from ()
 
 
-@dg.asset(
-    group_name="publishing",
-    partitions_def=DAYS,
-    pool=POOL,
-    deps=["segmentation_model"],
-    ins={"customer_segments": dg.AssetIn(input_manager_key=INPUTS)},
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    output_required=False,
-    kinds={"csv", "parquet"},
-)
 def segment_export(
     context: dg.AssetExecutionContext,
-    customer_segments: Table,
     lake: dg.ResourceParam[Lake],
     freshness: dg.ResourceParam[Freshness],
     models: dg.ResourceParam[ModelStore],
@@ -107,7 +97,6 @@ def segment_export(
     Without a previous export everyone is new. Exporting a day again leaves the same bytes.
     """
     import ibis
-    from ibis import _
 
     from segmentation_pipeline.core import changes
 
@@ -116,8 +105,8 @@ def segment_export(
     with retrying(context, settings.schedule), lake.exclusively(f"run {context.run.run_id}", context.log.info):
         for day in days:
             since = exports.since(day)
-            after = customer_segments.filter(_.date == ibis.literal(day))
             layout = schema.CUSTOMER_SEGMENTS
+            after = lake.read(layout, [day])
             before = lake.read(layout, [since]) if since else ibis.memtable([], schema=layout.ibis_schema)
             told = changes.segment_changes(before, after, _actions(after, lake, models), day, since)
             folder = exports.write(day, since, told, made_from[day])

@@ -3,13 +3,15 @@
 Belongs here: `quality_report`. Does not: judging (checks/), the page and its figures (reporting/).
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import timedelta
 
 import dagster as dg
 
+from segmentation_pipeline.assets.retrying import retrying
 from segmentation_pipeline.checks.suites import suites
-from segmentation_pipeline.partitions import DAYS, POOL, days_of
+from segmentation_pipeline.core.dependencies import Dependency
+from segmentation_pipeline.partitions import DAYS, POOL, asset_deps, days_of
 from segmentation_pipeline.resources.annotations import DataFrame, QualityLedger, ReportFolder
 from segmentation_pipeline.settings import Settings
 
@@ -18,15 +20,20 @@ DPI = 110  # cells and dots stay sharp, and a nightly page is drawn in half the 
 NOT_DRAWN = "Not drawn: the run covered many days, and the page of the last one shows their history."
 
 
-@dg.asset(
-    group_name="reporting",
-    partitions_def=DAYS,
-    pool=POOL,
-    deps=["raw_transactions", "clean_transactions", "customer_returns", "rfm_features", "segment_profiles"],
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    output_required=False,
-    kinds={"html", "matplotlib"},
-)
+def build(checked: Collection[str]) -> dg.AssetsDefinition:
+    """The asset; it reads what was found of all assets that are checked."""
+    read = [Dependency(asset, DAYS_SHOWN - 1, use="checks") for asset in checked]
+    return dg.asset(
+        group_name="reporting",
+        partitions_def=DAYS,
+        pool=POOL,
+        deps=asset_deps("quality_report", read),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        output_required=False,
+        kinds={"html", "matplotlib"},
+    )(quality_report)
+
+
 def quality_report(
     context: dg.AssetExecutionContext,
     ledger: dg.ResourceParam[QualityLedger],
@@ -42,10 +49,11 @@ def quality_report(
 
     *earlier, day = days_of(context)
     first = day - timedelta(days=DAYS_SHOWN - 1)
-    data = QualityData(settings.shop, day, first, _checks(settings), ledger.latest(first, day))
     draws = {slug: draw for slug, (__, __, draw) in quality_figures.FIGURES.items()}
-    images = figure_theme.images(draws, data, DPI)
-    page = reports.write(day, quality_page.render(data, images), images, name="quality_report")
+    with retrying(context, settings.schedule):
+        data = QualityData(settings.shop, day, first, _checks(settings), ledger.latest(first, day))
+        images = figure_theme.images(draws, data, DPI)
+        page = reports.write(day, quality_page.render(data, images), images, name="quality_report")
     by_day = figure_theme.preview_bytes(images["verdicts_by_day"])
     failed = data.failures[["date", "stage", "expectation", "severity", "observed", "threshold"]]
     for other in earlier:

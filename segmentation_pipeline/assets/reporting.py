@@ -3,16 +3,17 @@
 Belongs here: `segment_report`. Does not: statistics (core/), figures and page (reporting/).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import date, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from segmentation_pipeline.assets.gated import INPUTS
+from segmentation_pipeline.assets.retrying import retrying
 from segmentation_pipeline.core import schema
-from segmentation_pipeline.partitions import DAYS, POOL, days_of, history, window
+from segmentation_pipeline.core.dependencies import DRIFT_DAYS_SHOWN, dependencies
+from segmentation_pipeline.partitions import DAYS, POOL, asset_deps, days_of
 from segmentation_pipeline.resources.annotations import (
     DataFrame,
     Engine,
@@ -29,37 +30,27 @@ if TYPE_CHECKING:
     from segmentation_pipeline.reporting.data import ReportData
 
 SCATTER_CUSTOMERS = 4_000
-DRIFT_DAYS = 90
 LEFT_OUT = ("saved_at", "continues")  # of the model's card: the same input gives the same page
 NOT_DRAWN = (
     "Not drawn: the run covered many days, and only the last one gets a page. Materialize this day alone to draw it."
 )
 
 
-@dg.asset(
-    group_name="reporting",
-    partitions_def=DAYS,
-    pool=POOL,
-    deps=[
-        "segmentation_model",
-        dg.AssetDep("clean_transactions", partition_mapping=history()),
-        dg.AssetDep("quarantined_transactions", partition_mapping=history()),
-        dg.AssetDep("segment_drift", partition_mapping=window(DRIFT_DAYS)),
-    ],
-    ins={
-        name: dg.AssetIn(input_manager_key=INPUTS)
-        for name in ("feature_exploration", "customer_segments", "segment_migration", "segment_profiles")
-    },
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    output_required=False,
-    kinds={"html", "matplotlib"},
-)
-def segment_report(  # noqa: PLR0913 - a report is where everything comes together
+def build(settings: Settings) -> dg.AssetsDefinition:
+    """The asset."""
+    return dg.asset(
+        group_name="reporting",
+        partitions_def=DAYS,
+        pool=POOL,
+        deps=asset_deps("segment_report", dependencies(settings)["segment_report"]),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        output_required=False,
+        kinds={"html", "matplotlib"},
+    )(segment_report)
+
+
+def segment_report(
     context: dg.AssetExecutionContext,
-    feature_exploration: Table,
-    customer_segments: Table,
-    segment_migration: Table,
-    segment_profiles: Table,
     lake: dg.ResourceParam[Lake],
     freshness: dg.ResourceParam[Freshness],
     models: dg.ResourceParam[ModelStore],
@@ -71,26 +62,17 @@ def segment_report(  # noqa: PLR0913 - a report is where everything comes togeth
 
     A run over many days draws the last of them only. Materialize another day alone to draw it.
     """
-    import ibis
-    from ibis import _
-
     from segmentation_pipeline.resources.second_process import loaded
 
     second_process.prepare(partial(loaded, "segmentation_pipeline.reporting.figures"))
     from segmentation_pipeline.reporting import figures, html, metadata
 
     *earlier, day = days_of(context)
-    tables = {
-        "feature_exploration": feature_exploration,
-        "customer_segments": customer_segments,
-        "segment_migration": segment_migration,
-        "segment_profiles": segment_profiles,
-    }
-    of_day = {name: table.filter(_.date == ibis.literal(day)) for name, table in tables.items()}
-    data = _report_data(day, of_day, lake, models, settings)
-    images = figures.images(data, share=second_process.share)
-    made_from = freshness.made_from("segment_report", [day])[day]
-    page = reports.write(day, html.render(data, images), images, made_from)
+    with retrying(context, settings.schedule):
+        made_from = freshness.made_from("segment_report", [day])[day]
+        data = _report_data(day, lake, models, settings)
+        images = figures.images(data, share=second_process.share)
+        page = reports.write(day, html.render(data, images), images, made_from)
     for other in earlier:
         context.log_event(
             dg.AssetMaterialization(context.asset_key, partition=other.isoformat(), metadata={"page": NOT_DRAWN})
@@ -108,9 +90,7 @@ def segment_report(  # noqa: PLR0913 - a report is where everything comes togeth
     yield from ()
 
 
-def _report_data(
-    day: date, tables: Mapping[str, Table], lake: Lake, models: ModelStore, settings: Settings
-) -> "ReportData":
+def _report_data(day: date, lake: Lake, models: ModelStore, settings: Settings) -> "ReportData":
     import pandas as pd
 
     from segmentation_pipeline.checks.profiles import profile_of_cleaning
@@ -120,7 +100,15 @@ def _report_data(
     from segmentation_pipeline.reporting.data import ReportData
 
     engine = lake.engine
-    segments = tables["customer_segments"]
+    exploration, segments, flows, profiles = (
+        lake.read(layout, [day])
+        for layout in (
+            schema.FEATURE_EXPLORATION,
+            schema.CUSTOMER_SEGMENTS,
+            schema.SEGMENT_MIGRATION,
+            schema.SEGMENT_PROFILES,
+        )
+    )
     version = _scored_by(segments, engine, models)
     model = models.load(version)
     days = profile_of_cleaning(lake, settings.start_date, day)
@@ -141,9 +129,9 @@ def _report_data(
         first_day=pd.Timestamp(days["date"].min()).date(),
         days=days,
         reasons=clean.rows_by_reason(days),
-        exploration=engine.to_pandas(tables["feature_exploration"]),
+        exploration=engine.to_pandas(exploration),
         k_diagnostics=models.diagnostics(version),
-        profiles=engine.to_pandas(tables["segment_profiles"]).astype(
+        profiles=engine.to_pandas(profiles).astype(
             {"revenue": float, "revenue_recent": float, "customers_before": float}
         ),
         scatter=pd.DataFrame({"segment": shown["segment"], "component_1": places[:, 0], "component_2": places[:, 1]}),
@@ -151,9 +139,7 @@ def _report_data(
         rfm_grid=cells,
         scores=engine.to_pandas(rfm_groups.by_scores(segments)),
         score_cuts=model.score_cuts,
-        migration=engine.to_pandas(tables["segment_migration"]).astype(
-            {"revenue_before": float, "revenue_after": float}
-        ),
+        migration=engine.to_pandas(flows).astype({"revenue_before": float, "revenue_after": float}),
         drift=_drift(day, version, lake),
         drift_thresholds=(settings.drift.warn, settings.drift.act),
         component_shares=model.component_shares,
@@ -179,7 +165,7 @@ def _drift(day: date, version: int, lake: Lake) -> DataFrame:
     """The day's drift and that of the days before that the same model scored, of those that are in the lake."""
     from ibis import _
 
-    first = day - timedelta(days=DRIFT_DAYS)
+    first = day - timedelta(days=DRIFT_DAYS_SHOWN)
     days = [each for each in lake.days("segment_drift") if first <= each <= day]
     history = lake.read(schema.SEGMENT_DRIFT, days).filter(_.model_version == version)
     return lake.engine.to_pandas(history.order_by("date", "kind", "name"))

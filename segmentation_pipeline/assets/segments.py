@@ -11,14 +11,11 @@ import dagster as dg
 
 from segmentation_pipeline.assets.gated import gated
 from segmentation_pipeline.core import schema
-from segmentation_pipeline.partitions import history
 from segmentation_pipeline.resources.annotations import DataFrame, Engine, Freshness, Lake, ModelStore, Table
 from segmentation_pipeline.settings import Settings
 
-MODEL = (dg.AssetDep("segmentation_model"),)
 
-
-@gated(group="segments", kinds={"parquet", "duckdb", "gold"}, deps=MODEL)
+@gated(group="segments", kinds={"parquet", "duckdb", "gold"})
 def customer_segments(rfm_features: Table, models: dg.ResourceParam[ModelStore]) -> Table:
     """Segment, RFM scores and RFM group of every customer at the end of the day, by the model in force."""
     from segmentation_pipeline.core.clustering import scoring
@@ -27,12 +24,7 @@ def customer_segments(rfm_features: Table, models: dg.ResourceParam[ModelStore])
     return scoring.customer_segments(rfm_features, models.load(version), version)
 
 
-@gated(
-    group="segments",
-    kinds={"parquet", "duckdb", "gold"},
-    reads={"customer_orders": lambda _settings: history(), "customer_returns": lambda _settings: history()},
-    deps=(*MODEL, dg.AssetDep("rfm_features", partition_mapping=history())),
-)
+@gated(group="segments", kinds={"parquet", "duckdb", "gold"})
 def segment_migration(
     days: Sequence[date],
     customer_segments: Table,
@@ -95,7 +87,7 @@ def segment_migration(
         yield migration.segment_migration(before, after, back, settings.migration.inactive_days)
 
 
-@gated(group="segments", kinds={"parquet", "duckdb"}, deps=MODEL)
+@gated(group="segments", kinds={"parquet", "duckdb"})
 def segment_drift(
     rfm_features: Table,
     customer_segments: Table,
@@ -119,7 +111,7 @@ def segment_drift(
     return pd.concat(found)[schema.SEGMENT_DRIFT.names] if found else schema.SEGMENT_DRIFT.frame([])
 
 
-@gated(group="segments", kinds={"parquet", "duckdb", "gold"}, deps=MODEL)
+@gated(group="segments", kinds={"parquet", "duckdb", "gold"})
 def segment_profiles(
     rfm_features: Table,
     customer_segments: Table,

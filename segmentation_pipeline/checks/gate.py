@@ -67,11 +67,13 @@ class Recipe:
     Attributes:
         inputs: The tables it reads, of all days of the run, by asset.
         same_day: Those of `inputs` of which each day needs only its own day.
+        for_checks: Assets whose rows of the same day the gate alone reads, to check against them.
         make: From a stretch of the days, and the tables it reads, to the rows of each table it writes.
     """
 
     inputs: Tables
     same_day: Sequence[str]
+    for_checks: Sequence[str]
     make: Callable[[Sequence[date], Tables], AbstractContextManager[Mapping[str, Rows]]]
 
 
@@ -205,7 +207,9 @@ class Gate:
         rows = {day: sum(each.rows(day) for each in staged.values()) for day in days}
         for stretch in self._stretches.cut(days, rows):
             written = {asset: self._lake.read_staged(each, stretch) for asset, each in staged.items()}
-            profile = stage.measure({**self._read(recipe, days, stretch), **written}, stretch, self._settings)
+            beside = {asset: self._lake.read(schema.TABLES[asset], stretch) for asset in recipe.for_checks}
+            tables = {**self._read(recipe, days, stretch), **beside, **written}
+            profile = stage.measure(tables, stretch, self._settings)
             frames.append(self._lake.engine.to_pandas(profile).sort_values("date", ignore_index=True))
         return pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
 

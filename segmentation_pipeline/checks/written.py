@@ -8,12 +8,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from segmentation_pipeline.core import schema
+from segmentation_pipeline.core.dependencies import WITHOUT_DAYS
 from segmentation_pipeline.core.schema import Table
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-WITHOUT_DAYS = {schema.K_DIAGNOSTICS.asset, schema.SEGMENTATION_MODEL.asset}
 
 _TOGETHER = {schema.CLEAN_TRANSACTIONS.asset: (schema.CLEAN_TRANSACTIONS, schema.QUARANTINED_TRANSACTIONS)}
 

@@ -10,11 +10,17 @@ crash or a move to another machine too.
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from segmentation_pipeline.core.dependencies import (
+    SNAPSHOTS,
+    WHOLE_HISTORY,
+    WITHOUT_DAYS,
+    Dependency,
+    dependencies,
+)
 from segmentation_pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -26,21 +32,12 @@ if TYPE_CHECKING:
 
 # Raised whenever the same input would give other rows than before: lakes of earlier versions are then brought up to date.
 LOGIC_VERSION = "4"
-WHOLE_HISTORY = -1
 MODEL_IN_FORCE = "model in force"
 REPORT = "segment_report"
 RAW = "raw_transactions"
 SNAPSHOT = "customer_segments"
 PUBLICATION = "published_segments"
 EXPORT = "segment_export"
-
-
-@dataclass(frozen=True)
-class Made:
-    """What an asset is made from: upstream assets with how many days back each is read, and settings."""
-
-    upstream: Mapping[str, int]
-    settings: str = ""
 
 
 class Freshness:
@@ -72,8 +69,19 @@ class Freshness:
         self._exports = exports
 
     @cached_property
-    def recipes(self) -> dict[str, Made]:
-        """Every daily asset and what it is made from."""
+    def assets(self) -> dict[str, tuple[Dependency, ...]]:
+        """Every daily asset whose digest is kept, with what shapes its rows, in the order the data flows."""
+        publish = self._settings.publish
+        places = {PUBLICATION: publish and publish.database, EXPORT: publish and publish.exports}
+        return {
+            asset: tuple(each for each in read if each.use == "rows" and each.asset not in WITHOUT_DAYS)
+            for asset, read in dependencies(self._settings).items()
+            if asset not in WITHOUT_DAYS and places.get(asset, True)
+        }
+
+    @cached_property
+    def _shaped_by(self) -> dict[str, str]:
+        """The settings that shape each asset's rows; of the active model, its digest does."""
         settings = self._settings
         how = {
             name: getattr(settings, name).model_dump_json()
@@ -81,48 +89,23 @@ class Freshness:
         }
         returned = settings.source.measure + how["rfm"]
         mapping = settings.source.columns.model_dump_json() + settings.timezone
-        reporting = f"{settings.shop}:{settings.currency}"
+        publish = settings.publish
         return {
-            "raw_transactions": Made({}, mapping),
-            "clean_transactions": Made({"raw_transactions": 0}, mapping + how["cleaning"]),
-            "quarantined_transactions": Made({"raw_transactions": 0}, mapping + how["cleaning"]),
-            "customer_orders": Made({"clean_transactions": 0}),
-            "customer_returns": Made({"clean_transactions": settings.rfm.return_window_days}, returned),
-            "rfm_features": Made({"customer_orders": WHOLE_HISTORY, "customer_returns": WHOLE_HISTORY}, returned),
-            "feature_exploration": Made({"rfm_features": 0}, how["model"]),
-            "customer_segments": Made({"rfm_features": 0}, MODEL_IN_FORCE),
-            "segment_migration": Made(
-                {"customer_segments": 0, "customer_orders": WHOLE_HISTORY, "customer_returns": WHOLE_HISTORY},
-                how["migration"],
-            ),
-            "segment_drift": Made({"rfm_features": 0, "customer_segments": 0}, how["drift"]),
-            "segment_profiles": Made(
-                {"rfm_features": 0, "customer_segments": 0, "segment_migration": 0}, settings.currency
-            ),
-            REPORT: Made(
-                {
-                    "segment_profiles": 0,
-                    "segment_migration": 0,
-                    "segment_drift": 0,
-                    "feature_exploration": 0,
-                    "clean_transactions": WHOLE_HISTORY,
-                    "quarantined_transactions": WHOLE_HISTORY,
-                },
-                reporting,
-            ),
-            **self._publishing,
+            RAW: mapping,
+            "clean_transactions": mapping + how["cleaning"],
+            "quarantined_transactions": mapping + how["cleaning"],
+            "customer_orders": "",
+            "customer_returns": returned,
+            "rfm_features": returned,
+            "feature_exploration": how["model"],
+            SNAPSHOT: MODEL_IN_FORCE,
+            "segment_migration": how["migration"],
+            "segment_drift": how["drift"],
+            "segment_profiles": settings.currency,
+            REPORT: f"{settings.shop}:{settings.currency}",
+            PUBLICATION: publish.database.model_dump_json() if publish and publish.database else "",
+            EXPORT: "",
         }
-
-    @property
-    def _publishing(self) -> dict[str, Made]:
-        """Of the assets that publish, those that are configured."""
-        publish = self._settings.publish
-        found = {}
-        if publish and publish.database:
-            found[PUBLICATION] = Made({"customer_segments": 0}, publish.database.model_dump_json())
-        if publish and publish.exports:
-            found[EXPORT] = Made({"customer_segments": 0})
-        return found
 
     def made_from(self, asset: str, days: Sequence[date]) -> dict[date, str]:
         """The digest to write with each day, from what stands in the lake now.
@@ -133,14 +116,13 @@ class Freshness:
             return {}
         first, last, start = min(days), max(days), self._settings.start_date
 
-        def reaches(day: date, back: int) -> bool:
-            return start <= day <= last and (back == WHOLE_HISTORY or day >= first - timedelta(days=back))
-
         stored = {
-            upstream: {
-                day: self._lake.inputs(upstream, day) or "" for day in self._lake.days(upstream) if reaches(day, back)
+            read.asset: {
+                day: self._lake.inputs(read.asset, day) or ""
+                for day in self._lake.days(read.asset)
+                if max(start, first - timedelta(days=read.earliest)) <= day <= last
             }
-            for upstream, back in self.recipes[asset].upstream.items()
+            for read in self.assets[asset]
         }
         return self._digests(asset, days, stored)
 
@@ -169,13 +151,17 @@ class Freshness:
         stored = {day: self._stored(SNAPSHOT, day) for day in days}
         return {day for day in days if any(stored[day] == made[day] for made in by_version)}
 
+    def is_drawn(self, day: date) -> bool:
+        """Whether there is a report of a day."""
+        return self._reports.inputs(day) is not None
+
     def lost_days(self) -> Collection[date]:
         """Days whose raw rows are not to be had any more: they stay as they are and cannot be computed again."""
         return self._source.lost_days()
 
     def unpublished(self, until: date) -> list[date]:
         """Earlier days whose segments never reached the database since the last one that did: those nights failed."""
-        published = self._lake.days(PUBLICATION) if PUBLICATION in self.recipes else []
+        published = self._lake.days(PUBLICATION) if PUBLICATION in self.assets else []
         return [day for day in self._lake.days(SNAPSHOT) if published and published[-1] < day < until]
 
     def _stored(self, asset: str, day: date) -> str | None:
@@ -184,31 +170,42 @@ class Freshness:
         return self._reports.inputs(day) if asset == REPORT else self._lake.inputs(asset, day)
 
     def expected(self, days: Sequence[date]) -> dict[str, dict[date, str]]:
-        """The digests that every asset would have if all of `days`, without a gap, were brought up to date."""
+        """The digests that every asset would have if all of `days`, without a gap, were brought up to date.
+
+        Of snapshots only the last day's is: those of earlier days count as they stand in the lake, where they do.
+        """
         found: dict[str, dict[date, str]] = {}
-        for asset in self.recipes:
-            found[asset] = self._digests(asset, days, found)
+        upstream: dict[str, dict[date, str]] = {}
+        for asset in self.assets:
+            found[asset] = upstream[asset] = self._digests(asset, days, upstream)
+            if asset in SNAPSHOTS:
+                earlier = {day: self._stored(asset, day) or "" for day in self._lake.days(asset) if day < days[-1]}
+                upstream[asset] = {**earlier, days[-1]: found[asset][days[-1]]}
         return found
 
     def _digests(
         self, asset: str, days: Sequence[date], upstream: Mapping[str, Mapping[date, str]], model: str | None = None
     ) -> dict[date, str]:
         """What days are made from; `model` is the digest of the one that scores, if not of the one in force."""
-        recipe = self.recipes[asset]
-        in_force = self._models.digest() if model is None else model
-        shaped_by = in_force if recipe.settings == MODEL_IN_FORCE else recipe.settings
+        shaped_by = self._shaped_by[asset]
+        if shaped_by == MODEL_IN_FORCE:
+            shaped_by = self._models.digest() if model is None else model
         own = f"{asset}:{LOGIC_VERSION}:{shaped_by}"
-        if not recipe.upstream:
+        if asset == RAW:
             return {day: _digest([own, self._source.digest(day)]) for day in days}
         histories = {
-            name: _running(upstream[name], days) for name, back in recipe.upstream.items() if back == WHOLE_HISTORY
+            read.asset: _running(upstream[read.asset], days)
+            for read in self.assets[asset]
+            if read.earliest == WHOLE_HISTORY
         }
         return {
             day: _digest(
                 [own]
                 + [
-                    histories[name][day] if back == WHOLE_HISTORY else _stretch(upstream[name], day, back)
-                    for name, back in recipe.upstream.items()
+                    histories[read.asset][day]
+                    if read.asset in histories
+                    else _stretch(upstream[read.asset], day, read.earliest)
+                    for read in self.assets[asset]
                 ]
             )
             for day in days

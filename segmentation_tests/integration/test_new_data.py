@@ -66,6 +66,7 @@ def test_a_late_file_changes_its_day_and_then_the_snapshots_after_it_newest_firs
         [("raw_transactions", "2025-07-05")],
         [("customer_returns", "2025-07-05 to 2025-07-14")],
         [("rfm_features", "2025-07-14"), ("rfm_features", "2025-07-13"), ("rfm_features", "2025-07-09")],
+        [("segment_report", "2025-07-14")],
     ]
     after = daemon.shop.bytes_of((*TRANSACTIONS, *RETURNS, "rfm_features", "customer_segments"))
     assert before.keys() == after.keys()
@@ -173,6 +174,7 @@ def test_what_follows_a_day_that_was_let_through_by_hand_is_requested(daemon):
     assert later(lenient).until_settled() == [
         [("customer_returns", "2025-07-10 to 2025-07-14")],
         [("rfm_features", "2025-07-14"), ("rfm_features", "2025-07-13")],
+        [("segment_report", "2025-07-14")],
     ]
 
 

@@ -16,9 +16,10 @@ from segmentation_pipeline.checks.expectations import Advice, Expectation, at_mo
 from segmentation_pipeline.checks.judging import CheckCrashed, judge
 from segmentation_pipeline.checks.stages import STAGES
 from segmentation_pipeline.checks.suites import suites
-from segmentation_pipeline.checks.written import WITHOUT_DAYS, declared_columns, tables_of, written_columns
+from segmentation_pipeline.checks.written import declared_columns, tables_of, written_columns
 from segmentation_pipeline.core.clustering.preprocessing import Scaling
 from segmentation_pipeline.core.clustering.scoring import RFM, Segment, SegmentationModel
+from segmentation_pipeline.core.dependencies import WITHOUT_DAYS
 from segmentation_pipeline.core.profiling.segments import with_quality
 from segmentation_pipeline.core.schema import Table
 from segmentation_pipeline.settings import Columns, ConfigurationError, Drift, Files, Model, Quality, Settings
