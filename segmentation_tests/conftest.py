@@ -14,12 +14,15 @@ import yaml
 from pytest_postgresql.executors import PostgreSQLExecutor
 
 from segmentation_pipeline import sample_data
+from segmentation_pipeline.instance import BATCH_VARIABLE, EVENTS_PER_BATCH
 from segmentation_pipeline.resources.engines.spark import SparkEngine
 from segmentation_pipeline.settings import Settings, Spark, load
 from segmentation_tests.database import empty_database, installed_server, running_server
 
-# As the command does: Python seldom looks for garbage among a million objects of what was imported.
+# As the command does: Python seldom looks for garbage among a million objects of what was imported, and Dagster writes the
+# events of a step together.
 gc.set_threshold(100_000, 20, 100)
+os.environ.setdefault(BATCH_VARIABLE, EVENTS_PER_BATCH)
 
 PROJECT = Path(__file__).resolve().parent.parent
 # Small tables are quicker in few tasks, and short lives with Java's quick compiler alone.
@@ -32,6 +35,8 @@ SPARK = Spark(
         "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC",
     },
 )
+# Choosing among few models takes a fraction of the time of choosing among all.
+FEW_FITS = {"max_k": 4, "restarts": 3}
 ONLINE_RETAIL_YAML = PROJECT / "data" / "online_retail.yaml"
 
 
@@ -75,8 +80,8 @@ def small_shop(tmp_path_factory: pytest.TempPathFactory, configured: Callable[..
     folder = tmp_path_factory.mktemp("shop")
     shop = sample_data.Shop(300, 200, date(2025, 7, 1), date(2025, 7, 20), seed=11)
     sample_data.simulate(folder / "landing", shop)
-    shipped = PROJECT / "data" / "shop.yaml"
-    return load(configured(folder, shipped, start_date=shop.start_date, end_date=shop.end_date))
+    days = {"start_date": shop.start_date, "end_date": shop.end_date}
+    return load(configured(folder, PROJECT / "data" / "shop.yaml", model=FEW_FITS, **days))
 
 
 @pytest.fixture(scope="session")

@@ -16,8 +16,10 @@ from segmentation_pipeline.opening import build_resources
 from segmentation_pipeline.planning import FEATURES, RETURNS, SEGMENTS, TRANSACTIONS
 from segmentation_pipeline.sensors.new_data import new_data
 from segmentation_pipeline.settings import Settings, load
-from segmentation_tests.conftest import PROJECT
+from segmentation_tests.conftest import FEW_FITS, PROJECT
 
+*UNDRAWN, _last = SEGMENTS
+REPORT = [_last]
 MORNING_AFTER = datetime(2025, 7, 15, 8, tzinfo=UTC)
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -33,7 +35,7 @@ def configure(folder: Path, first: date, last: date, **changes: object) -> Path:
         "lake": "lake",
         "reports": "reports",
         "migration": {"days": 5},
-        "model": {"max_k": 4},
+        "model": FEW_FITS,
     }
     content["source"] |= {"settle_seconds": 0}
     file = folder / "shop.yaml"
@@ -74,8 +76,12 @@ class LiveShop:
         assert self._job("refit_model").execute_in_process(instance=self.instance, run_config=config).success
 
     def snapshots(self, days: Iterable[date]) -> None:
+        """Features and segments of days; drawing the report of each would take as long as all the rest."""
         for day in days:
-            self.run([*FEATURES, *SEGMENTS], day, day)
+            self.run([*FEATURES, *UNDRAWN], day, day)
+
+    def draw(self, day: date) -> None:
+        self.run(REPORT, day, day)
 
     def run(self, assets: Sequence[str], first: date, last: date) -> None:
         tags = {"dagster/asset_partition_range_start": str(first), "dagster/asset_partition_range_end": str(last)}
@@ -89,16 +95,20 @@ class LiveShop:
         assert done.success
 
     def carry_out(self, requests: Iterable[dg.RunRequest], sensor: str) -> list[bool]:
-        """Run what a sensor requested, one after the other, each as a process that starts then; whether each succeeded."""
+        """Run what a sensor requested, one after the other, each as a process that starts then; whether each succeeded.
+
+        Reports are drawn only where nothing else was requested.
+        """
         succeeded = []
         for request in requests:
             self.started()
+            undrawn = [key for key in request.asset_selection or () if key.path[-1] not in REPORT]
             found = self._job("nightly_refresh").execute_in_process(
                 instance=self.instance,
                 run_config=QUIET,
                 tags={**request.tags, "dagster/sensor_name": sensor},
                 partition_key=request.tags.get("dagster/partition"),
-                asset_selection=request.asset_selection,
+                asset_selection=undrawn or request.asset_selection,
                 raise_on_error=False,
             )
             succeeded.append(found.success)
@@ -140,14 +150,22 @@ class Daemon:
         self.cursor = found.cursor
         return found.run_requests or found.skip_message
 
-    def until_settled(self) -> list[list[tuple[str, str]]]:
-        """Tick and carry out what is requested until nothing is; of each tick the first asset and days of each run."""
+    def carry_out_until_settled(self) -> list[list[dg.RunRequest]]:
+        """Tick and carry out what is requested until nothing is; the requests of each tick."""
         requested = []
         while isinstance(found := self.tick(), list):
-            requested.append([(request.asset_selection[0].path[-1], days_of(request)) for request in found])
+            requested.append(found)
             assert len(requested) < 10
             self.shop.carry_out(found, self.sensor.name)
         return requested
+
+    def until_settled(self) -> list[list[tuple[str, str]]]:
+        """Likewise; of each tick the first asset and the days of each run."""
+        return [in_short(requests) for requests in self.carry_out_until_settled()]
+
+
+def in_short(requests: Iterable[dg.RunRequest]) -> list[tuple[str, str]]:
+    return [(request.asset_selection[0].path[-1], days_of(request)) for request in requests]
 
 
 def days_of(request: dg.RunRequest) -> str:

@@ -14,6 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from segmentation_tests.conftest import FEW_FITS
+
 HEADER = ("Invoice", "Product", "Description", "Quantity", "When", "Price", "Customer", "Country")
 COLUMNS = {
     "invoice_id": "Invoice",
@@ -67,7 +69,7 @@ def configure(
 ) -> Path:
     """Write shop.yaml for the files in `<folder>/landing`, with changes to its source, its model and the rest.
 
-    Few numbers of clusters are tried unless `model` says otherwise, as that takes most of a small shop's run.
+    Few models are tried unless `model` says otherwise, as that takes most of a small shop's run.
     """
     folder.mkdir(parents=True, exist_ok=True)
     content = {
@@ -75,7 +77,7 @@ def configure(
         "timezone": "Europe/London",
         "start_date": FIRST_DAY,
         "end_date": LAST_DAY,
-        "model": {"max_k": 4, **(model or {})},
+        "model": {**FEW_FITS, **(model or {})},
         **more,
     }
     (folder / "shop.yaml").write_text(yaml.safe_dump(content, allow_unicode=True))
@@ -88,5 +90,4 @@ def recorded_in(home: Path) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("DAGSTER_HOME", str(home))
         environment.setenv("SEGMENTATION_CONFIG", "")
-        environment.setenv("DAGSTER_EVENT_BATCH_SIZE", "1000")
         yield

@@ -5,6 +5,7 @@ Whatever can be judged row by row ends in quarantine; see test_sources.py for wh
 
 import gzip
 import random
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -340,6 +341,7 @@ def test_files_that_are_gone_altogether_leave_earlier_output_as_it_was(shop, tmp
     "column", [name for name in COLUMNS if name not in ("customer_id", "invoiced_at", "unit_price")]
 )
 def test_every_optional_column_is_optional(tmp_path, column):
+    """Features are computed without those that shape them; the others are only carried along."""
     pick = random.Random(5)
     rows = sales(60) + [(f"C{row[0]}", *row[1:3], -row[3], _later(str(row[4]), pick), *row[5:]) for row in sales(6)]
     place = HEADER.index(COLUMNS[column])
@@ -348,9 +350,10 @@ def test_every_optional_column_is_optional(tmp_path, column):
     columns = {name: source for name, source in COLUMNS.items() if name != column}
     config = configure(tmp_path, {"columns": columns})
     assert "Every row would be accepted." in segmentation("check-source", config).stdout
-    features = features_of(config)
-    assert len(features) == len({row[6] for row in rows})
-    assert any(row["frequency"] > 1 for row in features)
+    if column in ("invoice_id", "product_id", "quantity"):
+        features = features_of(config)
+        assert len(features) == len({row[6] for row in rows})
+        assert any(row["frequency"] > 1 for row in features)
 
 
 def _later(moment: str, pick: random.Random) -> str:
@@ -389,9 +392,8 @@ def features_of(config: Path) -> list[dict]:
 # What no rule foresees
 
 
-def test_a_damaged_partition_fails_the_run_in_plain_words_and_keeps_the_report(tmp_path):
-    config = minimal_shop(tmp_path)
-    assert segmentation("run", config).exit_code == 0
+def test_a_damaged_partition_fails_the_run_in_plain_words_and_keeps_the_report(shop, tmp_path):
+    config = shutil.copytree(shop.folder, tmp_path, dirs_exist_ok=True) / shop.config.name
     page = next((tmp_path / "reports").rglob("segment_report.html"))
     drawn = page.read_bytes()
     next((tmp_path / "lake" / "rfm_features").rglob("partition.jsonl")).unlink()

@@ -5,6 +5,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 import yaml
 
 from segmentation_pipeline.planning import FEATURES, RETURNS, SEGMENTS, TRANSACTIONS
-from segmentation_tests.integration.live_shop import MORNING_AFTER, Daemon, LiveShop, configure, days_of
+from segmentation_tests.integration.live_shop import MORNING_AFTER, Daemon, LiveShop, configure, days_of, in_short
 
 FIRST, LAST, LATE = date(2025, 7, 1), date(2025, 7, 14), date(2025, 7, 5)
 SNAPSHOTS = [date(2025, 7, 4), date(2025, 7, 9), date(2025, 7, 13), date(2025, 7, 14)]
@@ -30,6 +31,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shop.ingested(FIRST, LAST)
         shop.with_model(LAST)
         shop.snapshots(SNAPSHOTS)
+        shop.draw(LAST)
     return file
 
 
@@ -59,46 +61,63 @@ def sold(file: Path, day: date, customer: str = "99001", rows: int = 3) -> Path:
     return file
 
 
-def test_a_late_file_changes_its_day_and_then_the_snapshots_after_it_newest_first(daemon):
-    before = daemon.shop.bytes_of((*TRANSACTIONS, *RETURNS, "rfm_features", "customer_segments"))
-    sold(daemon.shop.landing / "late.parquet", LATE)
-    assert daemon.until_settled() == [
+@dataclass(frozen=True)
+class Late:
+    """What became of a shop after a late file: the requests of each tick, and its files before and after."""
+
+    shop: LiveShop
+    requests: list[list[dg.RunRequest]]
+    before: dict[str, bytes]
+    after: dict[str, bytes]
+
+
+@pytest.fixture(scope="module")
+def late(done: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Late]:
+    """A late file came, and everything that the sensor requested was done."""
+    folder = shutil.copytree(done.parent, tmp_path_factory.mktemp("late") / "shop")
+    with dg.DagsterInstance.ephemeral() as instance:
+        daemon = Daemon(LiveShop(folder / "shop.yaml", instance))
+        daemon.tick()
+        before = daemon.shop.bytes_of((*TRANSACTIONS, *RETURNS, "rfm_features", "customer_segments"))
+        sold(daemon.shop.landing / "late.parquet", LATE)
+        requests = daemon.carry_out_until_settled()
+        after = daemon.shop.bytes_of((*TRANSACTIONS, *RETURNS, "rfm_features", "customer_segments"))
+        yield Late(daemon.shop, requests, before, after)
+
+
+def test_a_late_file_changes_its_day_and_then_the_snapshots_after_it_newest_first_and_the_newest_report(late):
+    assert [in_short(requests) for requests in late.requests] == [
         [("raw_transactions", "2025-07-05")],
         [("customer_returns", "2025-07-05 to 2025-07-14")],
         [("rfm_features", "2025-07-14"), ("rfm_features", "2025-07-13"), ("rfm_features", "2025-07-09")],
         [("segment_report", "2025-07-14")],
     ]
-    after = daemon.shop.bytes_of((*TRANSACTIONS, *RETURNS, "rfm_features", "customer_segments"))
-    assert before.keys() == after.keys()
-    changed = {"/".join(Path(file).parts[-3:-1]) for file in before if before[file] != after[file]}
+    assert late.before.keys() == late.after.keys()
+    changed = {"/".join(Path(file).parts[-3:-1]) for file in late.before if late.before[file] != late.after[file]}
     assert changed == {
         *(f"{asset}/date={LATE}" for asset in ("raw_transactions", "clean_transactions", "customer_orders")),
         *(f"{asset}/date={day}" for asset in ("rfm_features", "customer_segments") for day in SNAPSHOTS[1:]),
     }
 
 
-def test_after_late_data_the_lake_is_as_if_the_file_had_come_in_time(daemon, tmp_path):
-    sold(daemon.shop.landing / "late.parquet", LATE)
-    daemon.until_settled()
+def test_after_late_data_the_lake_is_as_if_the_file_had_come_in_time(late, tmp_path):
     assets = (*TRANSACTIONS, *RETURNS, "rfm_features")
-    anew = shutil.copytree(daemon.shop.landing, tmp_path / "anew" / "landing").parent
-    shutil.copy(daemon.shop.file, anew)
-    in_time = LiveShop(anew / "shop.yaml", daemon.shop.instance)
+    anew = shutil.copytree(late.shop.landing, tmp_path / "anew" / "landing").parent
+    shutil.copy(late.shop.file, anew)
+    in_time = LiveShop(anew / "shop.yaml", late.shop.instance)
     in_time.ingested(FIRST, LAST)
-    for day in SNAPSHOTS:
-        in_time.run(["rfm_features"], day, day)
+    in_time.run(["rfm_features"], SNAPSHOTS[0], LAST)
 
     def relative(shop):
         return {Path(file).relative_to(shop.file.parent): data for file, data in shop.bytes_of(assets).items()}
 
-    assert relative(daemon.shop) == relative(in_time)
+    found, expected = relative(late.shop), relative(in_time)
+    assert found == {file: expected[file] for file in found}
+    assert len(found) == 5 * 14 + len(SNAPSHOTS)
 
 
-def test_newest_snapshots_come_first_in_the_queue_and_say_why_they_run(daemon):
-    sold(daemon.shop.landing / "late.parquet", LATE)
-    for _step in range(2):
-        daemon.shop.carry_out(daemon.tick(), daemon.sensor.name)
-    requests = daemon.tick()
+def test_newest_snapshots_come_first_in_the_queue_and_say_why_they_run(late):
+    requests = late.requests[2]
     assert [int(request.tags["dagster/priority"]) for request in requests] == [3, 2, 1]
     assert {request.tags["segmentation/because"] for request in requests} == {
         "orders or returns of earlier days changed"
@@ -136,8 +155,8 @@ def test_a_delivery_that_fails_its_gate_is_requested_once_and_the_reason_stays_i
     assert "2025-07-10 was requested before and is still out of date" in told
     assert daemon.tick() == told
 
-    sold(daemon.shop.landing / "late.parquet", date(2025, 7, 2))
-    assert daemon.until_settled()[0] == [("raw_transactions", "2025-07-02")]  # the other day does not wait
+    sold(daemon.shop.landing / "late.parquet", LAST)
+    assert daemon.until_settled()[0] == [("raw_transactions", str(LAST))]  # the other day does not wait
     file.write_bytes(whole)
     assert daemon.until_settled() == []  # what stands in the lake was made from this content
     pd.concat([rows, rows]).to_parquet(file)
@@ -179,18 +198,19 @@ def test_what_follows_a_day_that_was_let_through_by_hand_is_requested(daemon):
 
 
 def test_snapshots_whose_segments_could_not_be_made_are_told_until_they_are(daemon):
-    sold(daemon.shop.landing / "late.parquet", LATE)
+    sold(daemon.shop.landing / "late.parquet", SNAPSHOTS[2])
     for _step in range(2):
         daemon.shop.carry_out(daemon.tick(), daemon.sensor.name)
     requests = daemon.tick()
     model = Path(str(daemon.shop.lake.root)) / "segmentation_model"
     model.rename(model.with_name("away"))
-    assert daemon.shop.carry_out(requests, daemon.sensor.name) == [False, False, False]
+    assert daemon.shop.carry_out(requests, daemon.sensor.name) == [False, False]
     model.with_name("away").rename(model)
     told = "rfm_features and what follows of 2025-07-14 was requested before and is still out of date"
     assert told in daemon.tick()
     assert told in daemon.tick()
-    daemon.shop.snapshots([day for day in SNAPSHOTS if day >= LATE])
+    daemon.shop.snapshots([day for day in SNAPSHOTS if day >= SNAPSHOTS[2]])
+    daemon.shop.draw(LAST)
     assert later(daemon).tick().startswith("Nothing in")
 
 
@@ -205,11 +225,11 @@ def test_another_model_in_force_makes_no_snapshot_stale(daemon):
 
 
 def test_a_file_delivered_again_with_other_rows_touches_the_days_of_both_versions(daemon):
-    file = sold(daemon.shop.landing / "fix.parquet", date(2025, 7, 6))
+    file = sold(daemon.shop.landing / "fix.parquet", date(2025, 7, 12))
     daemon.until_settled()
-    sold(file, date(2025, 7, 8))
+    sold(file, date(2025, 7, 14))
     touched, *_later = daemon.until_settled()
-    assert touched == [("raw_transactions", "2025-07-06"), ("raw_transactions", "2025-07-08")]
+    assert touched == [("raw_transactions", "2025-07-12"), ("raw_transactions", "2025-07-14")]
     assert daemon.tick().startswith("Nothing in")
 
 

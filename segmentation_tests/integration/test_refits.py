@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import date
+from pathlib import Path
 
 import dagster as dg
 import pandas as pd
@@ -13,11 +14,10 @@ from segmentation_pipeline.build import build_definitions
 from segmentation_pipeline.core import schema
 from segmentation_pipeline.opening import build_resources
 from segmentation_pipeline.settings import ConfigurationError, Settings
+from segmentation_tests.integration.conftest import EARLIER, LAST, copy_of
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-ORDERS = ["raw_transactions", "clean_transactions", "quarantined_transactions", "customer_orders", "customer_returns"]
 SNAPSHOT = ["customer_segments", "segment_migration", "segment_drift", "segment_profiles"]
-FIRST, LAST, EARLIER = date(2025, 7, 1), date(2025, 7, 20), date(2025, 7, 16)
 
 
 class Shop:
@@ -49,16 +49,10 @@ class Shop:
 
 
 @pytest.fixture(scope="module")
-def shop(small_shop: Settings) -> Iterator[Shop]:
+def shop(scored_shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """With a first model in force, of the last day."""
     with dg.DagsterInstance.ephemeral() as instance:
-        shop = Shop(small_shop, instance)
-        days = {"dagster/asset_partition_range_start": str(FIRST), "dagster/asset_partition_range_end": str(LAST)}
-        shop.run(ORDERS, tags=days)
-        shop.run(["rfm_features"], partition_key=str(EARLIER))
-        shop.run(["rfm_features"], partition_key=str(LAST))
-        assert shop.refit().success
-        yield shop
+        yield Shop(copy_of(scored_shop, tmp_path_factory.mktemp("refits") / "shop"), instance)
 
 
 @pytest.fixture(autouse=True)
@@ -147,7 +141,7 @@ def test_a_model_that_is_never_to_be_put_in_force_is_kept(shop):
 
 def test_a_model_that_parts_the_customers_otherwise_is_held_back_and_the_one_in_force_serves(shop):
     versions = shop.models.versions()
-    held_back = shop.configured(model=shop.settings.model.model_copy(update={"min_agreement": 0.9})).refit(k=2)
+    held_back = shop.configured(model=shop.settings.model.model_copy(update={"min_agreement": 0.9})).refit(k=4)
     assert not held_back.success
     assert list(failed(held_back)) == ["agrees_with_model_in_force"]
     told = failed(held_back)["agrees_with_model_in_force"]
@@ -161,7 +155,7 @@ def test_a_model_that_parts_the_customers_otherwise_is_held_back_and_the_one_in_
 
 def test_a_forced_model_is_put_in_force_though_it_parts_them_otherwise(shop):
     strict = shop.configured(model=shop.settings.model.model_copy(update={"min_agreement": 0.9}))
-    forced = strict.refit(promote="always", k=2)
+    forced = strict.refit(promote="always", k=4)
     assert forced.success, failed(forced)
     assert shop.models.in_force() == shop.models.versions()[-1]
     new = {segment.segment_id for segment in shop.models.load(shop.models.in_force()).segments}
