@@ -3,24 +3,40 @@
 Belongs here: making them. Does not: what is tested on them.
 """
 
+import io
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
 from filelock import FileLock
+from PIL import Image
 
 from segmentation_pipeline import sample_data
-from segmentation_pipeline.planning import FEATURES, RETURNS, TRANSACTIONS
+from segmentation_pipeline.planning import FEATURES, RETURNS, SEGMENTS, TRANSACTIONS
+from segmentation_pipeline.reporting import figure_theme
 from segmentation_pipeline.settings import Settings, load
 from segmentation_tests.conftest import FEW_FITS, PROJECT
-from segmentation_tests.integration.live_shop import UNDRAWN, LiveShop
+from segmentation_tests.integration.live_shop import LiveShop
 
 CHECKS = "checks.json"
 FIRST, EARLIER, LAST = date(2025, 7, 1), date(2025, 7, 16), date(2025, 7, 20)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def blank_figures() -> Iterator[None]:
+    """Pages of this process have blank figures: to draw those of one takes as long as to compute all that they show.
+
+    Figures are tested in unit/reporting and seen in browser; commands in a process of their own draw them.
+    """
+    picture = io.BytesIO()
+    Image.new("RGB", (2, 2), "white").save(picture, format="png")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(figure_theme, "images", lambda draws, *_given, **_named: dict.fromkeys(draws, picture.getvalue()))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -71,7 +87,7 @@ def scored_shop(made_once: Callable, ingested_shop: Path) -> Path:
             shop = LiveShop(copied / "shop.yaml", instance)
             shop.run(FEATURES, EARLIER, EARLIER)
             shop.with_model(LAST)
-            shop.run(UNDRAWN, LAST, LAST)
+            shop.run(SEGMENTS, LAST, LAST)
             note_checks(instance, folder)
 
     return made_once("scored_shop", make)

@@ -18,8 +18,6 @@ from segmentation_pipeline.sensors.new_data import new_data
 from segmentation_pipeline.settings import Settings, load
 from segmentation_tests.conftest import FEW_FITS, PROJECT
 
-*UNDRAWN, _last = SEGMENTS
-REPORT = [_last]
 MORNING_AFTER = datetime(2025, 7, 15, 8, tzinfo=UTC)
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -76,12 +74,8 @@ class LiveShop:
         assert self._job("refit_model").execute_in_process(instance=self.instance, run_config=config).success
 
     def snapshots(self, days: Iterable[date]) -> None:
-        """Features and segments of days; drawing the report of each would take as long as all the rest."""
         for day in days:
-            self.run([*FEATURES, *UNDRAWN], day, day)
-
-    def draw(self, day: date) -> None:
-        self.run(REPORT, day, day)
+            self.run([*FEATURES, *SEGMENTS], day, day)
 
     def run(self, assets: Sequence[str], first: date, last: date) -> None:
         tags = {"dagster/asset_partition_range_start": str(first), "dagster/asset_partition_range_end": str(last)}
@@ -95,20 +89,16 @@ class LiveShop:
         assert done.success
 
     def carry_out(self, requests: Iterable[dg.RunRequest], sensor: str) -> list[bool]:
-        """Run what a sensor requested, one after the other, each as a process that starts then; whether each succeeded.
-
-        Reports are drawn only where nothing else was requested.
-        """
+        """Run what a sensor requested, one after the other, each as a process that starts then; whether each succeeded."""
         succeeded = []
         for request in requests:
             self.started()
-            undrawn = [key for key in request.asset_selection or () if key.path[-1] not in REPORT]
             found = self._job("nightly_refresh").execute_in_process(
                 instance=self.instance,
                 run_config=QUIET,
                 tags={**request.tags, "dagster/sensor_name": sensor},
                 partition_key=request.tags.get("dagster/partition"),
-                asset_selection=undrawn or request.asset_selection,
+                asset_selection=request.asset_selection,
                 raise_on_error=False,
             )
             succeeded.append(found.success)

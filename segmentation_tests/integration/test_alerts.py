@@ -39,9 +39,10 @@ from segmentation_pipeline.running import execute
 from segmentation_pipeline.sensors.alerts import alert_sensor
 from segmentation_pipeline.settings import CONFIG_VARIABLE, Alerts, Schedule, Settings
 from segmentation_tests.conftest import PROJECT
+from segmentation_tests.integration.conftest import copy_of
 
 VARIABLE, TOKEN = "SHOP_ALERTS_WEBHOOK", "T0K3N-that-nobody-may-read"
-FIRST, GOOD, BAD = date(2025, 7, 1), date(2025, 7, 15), date(2025, 7, 16)
+GOOD, BAD = date(2025, 7, 15), date(2025, 7, 16)
 LONDON = ZoneInfo("Europe/London")
 FIELDS = {"id", "kind", "shop", "title", "text", "asset", "days", "run_id", "url", "at"}
 
@@ -125,15 +126,17 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def shop(small_shop: Settings, home: Path) -> Iterator[Shop]:
+def shop(ingested_shop: Path, home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """A night that went well, and after it one of everything that can go wrong."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv(INSTANCE_VARIABLE, str(home))
         with dg.DagsterInstance.get() as instance:
             alerts = Alerts(webhook_variable=VARIABLE, ui_url="http://ui.example/")
             schedule = Schedule(deadline_hours=6)
-            shop = Shop(small_shop.model_copy(update={"alerts": alerts, "schedule": schedule}), instance)
-            shop.run((*TRANSACTIONS, *RETURNS), FIRST, GOOD)
+            settings = copy_of(ingested_shop, tmp_path_factory.mktemp("alerts") / "shop")
+            shop = Shop(settings.model_copy(update={"alerts": alerts, "schedule": schedule}), instance)
+            shutil.rmtree(shop.resources["lake"].file("clean_transactions", BAD).parent)
+            shop.run((*TRANSACTIONS, *RETURNS), GOOD, GOOD)
             shop.run(FEATURES, GOOD, GOOD)
             shop.refit()
             shop.run(SEGMENTS[:1], GOOD, GOOD)

@@ -31,7 +31,6 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shop.ingested(FIRST, LAST)
         shop.with_model(LAST)
         shop.snapshots(SNAPSHOTS)
-        shop.draw(LAST)
     return file
 
 
@@ -210,7 +209,6 @@ def test_snapshots_whose_segments_could_not_be_made_are_told_until_they_are(daem
     assert told in daemon.tick()
     assert told in daemon.tick()
     daemon.shop.snapshots([day for day in SNAPSHOTS if day >= SNAPSHOTS[2]])
-    daemon.shop.draw(LAST)
     assert later(daemon).tick().startswith("Nothing in")
 
 

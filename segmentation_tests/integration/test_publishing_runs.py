@@ -1,5 +1,6 @@
 """Publishing as a shop runs it: nights and ranges of Dagster's jobs, failed nights, and what a run takes up again."""
 
+import shutil
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
@@ -19,11 +20,11 @@ from segmentation_pipeline.resources.publishing.faults import PublishingRefused
 from segmentation_pipeline.running import execute
 from segmentation_pipeline.settings import Publish, Schedule, Settings
 from segmentation_tests.database import PASSWORD
+from segmentation_tests.integration.conftest import copy_of
 from segmentation_tests.integration.published import VARIABLE, content, down, rows, told
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-INGESTED = ["raw_transactions", "clean_transactions", "quarantined_transactions", "customer_orders", "customer_returns"]
-FIRST, LAST = date(2025, 7, 1), date(2025, 7, 20)
+LAST = date(2025, 7, 20)
 START = date(2025, 7, 15)  # of what is published
 AT_ONCE = Schedule(max_retries=1, retry_seconds=0.1)
 
@@ -76,26 +77,30 @@ def url(database_url, monkeypatch) -> str:
 
 
 @pytest.fixture(scope="module")
-def scored(small_shop, tmp_path_factory) -> Path:
-    """A lake with the segments of a few days, none of them published."""
-    folder = tmp_path_factory.mktemp("scored")
+def settings(scored_shop, tmp_path_factory) -> Settings:
+    """Of a shop that publishes nothing yet, and whose last night was not finished."""
+    found = copy_of(scored_shop, tmp_path_factory.mktemp("scored") / "shop")
+    shutil.rmtree(Path(found.lake) / "segment_profiles")
+    return found
+
+
+@pytest.fixture(scope="module")
+def scored(settings) -> Path:
+    """The folder of a lake with the segments of a few days, none of them published."""
     with dg.DagsterInstance.ephemeral() as instance:
-        shop = Publishing(small_shop, "never", folder, instance)
-        shop.run("nightly_refresh", FIRST, LAST, INGESTED)
-        shop.run("nightly_refresh", LAST, assets=["rfm_features"])
-        shop.run("refit_model")
+        shop = Publishing(settings, "never", Path(settings.lake).parent, instance)
         shop.run("nightly_refresh", START, LAST, ["rfm_features", "customer_segments"])
-    return folder
+    return Path(settings.lake).parent
 
 
 @pytest.fixture
-def shop(small_shop, scored, tmp_path, request) -> Iterator[Publishing]:
+def shop(settings, scored, tmp_path, request) -> Iterator[Publishing]:
     """The shop with that lake, publishing for the first time."""
     (tmp_path / "lake").mkdir()
     for part in (scored / "lake").iterdir():
         (tmp_path / "lake" / part.name).symlink_to(part)
     with dg.DagsterInstance.ephemeral() as instance:
-        yield Publishing(small_shop, request.node.originalname[:40].rstrip("_"), tmp_path, instance)
+        yield Publishing(settings, request.node.originalname[:40].rstrip("_"), tmp_path, instance)
 
 
 def test_the_published_segments_are_those_of_the_lake(url, shop):
@@ -114,10 +119,10 @@ def test_the_published_segments_are_those_of_the_lake(url, shop):
         assert same == expected[name].astype(object).fillna("none").tolist(), name
 
 
-def test_night_by_night_and_a_range_leave_the_same(url, shop, small_shop, tmp_path):
+def test_night_by_night_and_a_range_leave_the_same(url, shop, settings, tmp_path):
     with dg.DagsterInstance.ephemeral() as instance:
         (tmp_path / "range").mkdir()
-        ranged = Publishing(small_shop, f"{shop.schema}_range", tmp_path / "range", instance)
+        ranged = Publishing(settings, f"{shop.schema}_range", tmp_path / "range", instance)
         (tmp_path / "range" / "lake").mkdir()
         for part in (tmp_path / "lake").iterdir():
             (tmp_path / "range" / "lake" / part.name).symlink_to(part)
